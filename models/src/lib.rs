@@ -1,0 +1,1 @@
+//! dataset to matrix, train, evaluate, explain, encode, predict

@@ -1,0 +1,1 @@
+//! the feature maths and the jobs that run it on rayon

@@ -1,0 +1,96 @@
+//! What a feature, a cell of a source or a literal can be. Called by every crate.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::EventTime;
+
+/// The type of a column or feature, as the registry writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// 64-bit signed integer (`int`).
+    Int,
+    /// 64-bit float (`float`).
+    Float,
+    /// `bool`.
+    Bool,
+    /// Free text or an identifier (`text`, `string`).
+    Text,
+    /// Text from a small set (`categorical`): encoded as a category by models.
+    Categorical,
+    /// An instant (`timestamp`).
+    Timestamp,
+    /// A list of 32-bit floats of one length (`vector`).
+    Vector,
+}
+
+impl DType {
+    /// Every type with the name that the registry uses for it.
+    pub const NAMES: [(&'static str, DType); 7] = [
+        ("int", DType::Int),
+        ("float", DType::Float),
+        ("bool", DType::Bool),
+        ("text", DType::Text),
+        ("categorical", DType::Categorical),
+        ("timestamp", DType::Timestamp),
+        ("vector", DType::Vector),
+    ];
+
+    /// Whether arithmetic is defined on it.
+    pub fn is_numeric(self) -> bool {
+        matches!(self, DType::Int | DType::Float)
+    }
+
+    /// Whether its values are strings.
+    pub fn is_text(self) -> bool {
+        matches!(self, DType::Text | DType::Categorical)
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, dtype)| dtype == self);
+        f.write_str(name.map_or("unknown", |(name, _)| name))
+    }
+}
+
+/// One value. Null is a value: stores and reads never impute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Nothing known.
+    Null,
+    /// `int`
+    Int(i64),
+    /// `float`; never NaN, which is read as null.
+    Float(f64),
+    /// `bool`
+    Bool(bool),
+    /// `text` and `categorical`
+    Text(Arc<str>),
+    /// `timestamp`
+    Timestamp(EventTime),
+    /// `vector`
+    Vector(Arc<[f32]>),
+}
+
+impl Value {
+    /// Whether there is nothing.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    /// A float, or null for NaN and infinities.
+    pub fn float(x: f64) -> Value {
+        if x.is_finite() { Value::Float(x) } else { Value::Null }
+    }
+
+    /// The number it stands for: ints, floats and bools; none otherwise.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Int(x) => Some(*x as f64),
+            Value::Float(x) => Some(*x),
+            Value::Bool(x) => Some(f64::from(u8::from(*x))),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! everything with a socket or a clock; the granary binary

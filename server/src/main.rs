@@ -1,0 +1,2 @@
+//! The `granary` binary.
+fn main() {}

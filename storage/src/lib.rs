@@ -1,0 +1,1 @@
+//! keeps bytes, rows and files, and gives them back; no feature logic

@@ -1,0 +1,1 @@
+//! end to end, over the built binary and real clients
