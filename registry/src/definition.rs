@@ -284,8 +284,8 @@ pub enum LabelTarget {
 pub struct Draw {
     /// The score column.
     pub from: String,
-    /// Probability by score: the last entry whose score is not above the row's counts;
-    /// sorted by score, and 0 beyond the highest bound.
+    /// Probability by score: the first entry whose bound is not below the score counts;
+    /// sorted by bound, and 0 beyond the highest.
     pub probability: Vec<(f64, f64)>,
     /// Of the hash.
     pub seed: u64,
