@@ -1,0 +1,286 @@
+//! Splits a block of CSV (RFC 4180, commas, a header line) into the wanted cells.
+//! Called by `files` for the header and by `records` for the rows.
+//!
+//! A quote opens a quoted field only as the field's first byte; `quotes` cuts files by the
+//! same rule. An empty field is null. Blank lines are skipped.
+
+use std::io::{self, Read};
+
+use memchr::{memchr, memchr2};
+
+use super::cells::{Cell, Cells};
+use super::format::read_full;
+use super::{Reason, Wanted};
+
+/// The header line of one file.
+#[derive(Clone, Debug)]
+pub(super) struct Header {
+    pub(super) names: Vec<String>,
+    /// Where the first row begins in the unpacked bytes.
+    pub(super) end: u64,
+}
+
+/// Which fields of a row go to which wanted columns.
+pub(super) struct Fields {
+    /// (field, wanted column), sorted by field.
+    picks: Vec<(usize, usize)>,
+    count: usize,
+}
+
+/// Why there are no fields to pick.
+pub(super) enum HeaderFault {
+    Missing(usize),
+    Repeated(usize),
+}
+
+impl Header {
+    /// Reads the first line; none if the file is empty or its first line is blank.
+    pub(super) fn read(input: &mut dyn Read) -> io::Result<Option<Header>> {
+        let mut bytes = Vec::new();
+        let mut size = 64 << 10;
+        loop {
+            let filled = bytes.len();
+            bytes.resize(size, 0);
+            let read = read_full(input, &mut bytes[filled..])?;
+            bytes.truncate(filled + read);
+            let at_end = bytes.len() < size;
+            let start = if bytes.starts_with(b"\xef\xbb\xbf") {
+                3
+            } else {
+                0
+            };
+            if let Some((names, end)) = header_fields(&bytes, start, at_end) {
+                let blank = names.iter().all(String::is_empty);
+                return Ok((!blank).then_some(Header {
+                    names,
+                    end: end as u64,
+                }));
+            }
+            if at_end || size >= 64 << 20 {
+                return Ok(None);
+            }
+            size *= 4;
+        }
+    }
+}
+
+impl Fields {
+    /// Where the wanted columns stand.
+    pub(super) fn of(header: &Header, columns: &[Wanted]) -> Result<Fields, HeaderFault> {
+        let mut picks = Vec::with_capacity(columns.len());
+        for (index, column) in columns.iter().enumerate() {
+            let mut fields = (0..header.names.len()).filter(|i| header.names[*i] == column.name);
+            let field = fields.next().ok_or(HeaderFault::Missing(index))?;
+            if fields.next().is_some() {
+                return Err(HeaderFault::Repeated(index));
+            }
+            picks.push((field, index));
+        }
+        picks.sort_unstable();
+        Ok(Fields {
+            picks,
+            count: header.names.len(),
+        })
+    }
+
+    /// Takes all records that end in the block into `cells`; `last` if nothing follows it.
+    /// Returns the number of bytes used up.
+    pub(super) fn split(&self, block: &[u8], last: bool, cells: &mut Cells) -> usize {
+        let mut at = 0;
+        while at < block.len() {
+            match blank_line(&block[at..]) {
+                0 => {}
+                length => {
+                    at += length;
+                    continue;
+                }
+            }
+            match self.split_record(block, at, last, cells) {
+                Some(end) => at = end,
+                None => {
+                    cells.drop_partial_record();
+                    break;
+                }
+            }
+        }
+        at
+    }
+
+    /// Returns the end of the record, or none if the block ends before it.
+    fn split_record(
+        &self,
+        block: &[u8],
+        start: usize,
+        last: bool,
+        cells: &mut Cells,
+    ) -> Option<usize> {
+        let (mut at, mut count) = (start, 0);
+        let mut picks = self.picks.iter().peekable();
+        loop {
+            let field = next_field(block, at, last)?;
+            while let Some((_, column)) = picks.next_if(|(index, _)| *index == count) {
+                let cell = cell(block, &field, cells.unescaped());
+                cells.push(*column, cell);
+            }
+            if let Some(reason) = field.flaw {
+                cells.flaw(None, reason);
+            }
+            count += 1;
+            at = field.next;
+            if field.ends_record {
+                break;
+            }
+        }
+        if count != self.count {
+            cells.flaw(
+                None,
+                Reason::Fields {
+                    found: count,
+                    wanted: self.count,
+                },
+            );
+        }
+        cells.end_record(start);
+        Some(at)
+    }
+}
+
+/// One field: its text without the outer quotes, and where the next begins.
+struct Field {
+    start: usize,
+    end: usize,
+    /// Holds doubled quotes.
+    escaped: bool,
+    ends_record: bool,
+    next: usize,
+    flaw: Option<Reason>,
+}
+
+/// The field that begins at `at`, or none if the block ends before it does.
+fn next_field(block: &[u8], at: usize, last: bool) -> Option<Field> {
+    if block.get(at) == Some(&b'"') {
+        return quoted_field(block, at, last);
+    }
+    let (end, ends_record, next) = field_end(block, at, last)?;
+    Some(Field {
+        start: at,
+        end,
+        escaped: false,
+        ends_record,
+        next,
+        flaw: None,
+    })
+}
+
+fn quoted_field(block: &[u8], at: usize, last: bool) -> Option<Field> {
+    let start = at + 1;
+    let (mut search, mut escaped) = (start, false);
+    loop {
+        let Some(found) = memchr(b'"', block.get(search..)?) else {
+            let flaw = Some(Reason::OpenQuote);
+            let next = block.len();
+            let open = Field {
+                start,
+                end: next,
+                escaped,
+                ends_record: true,
+                next,
+                flaw,
+            };
+            return last.then_some(open);
+        };
+        let quote = search + found;
+        if block.get(quote + 1) == Some(&b'"') {
+            escaped = true;
+            search = quote + 2;
+            continue;
+        }
+        let (end, ends_record, next) = field_end(block, quote + 1, last)?;
+        let flaw = (end > quote + 1).then_some(Reason::AfterQuote);
+        return Some(Field {
+            start,
+            end: quote,
+            escaped,
+            ends_record,
+            next,
+            flaw,
+        });
+    }
+}
+
+/// From a place outside quotes: where the field ends, whether its record ends there too, and
+/// where the next field or record begins.
+fn field_end(block: &[u8], at: usize, last: bool) -> Option<(usize, bool, usize)> {
+    match memchr2(b',', b'\n', &block[at..]) {
+        Some(found) if block[at + found] == b',' => Some((at + found, false, at + found + 1)),
+        Some(found) => {
+            let newline = at + found;
+            Some((without_return(block, at, newline), true, newline + 1))
+        }
+        None if last => Some((without_return(block, at, block.len()), true, block.len())),
+        None => None,
+    }
+}
+
+/// The end of a line without the `\r` of `\r\n`.
+fn without_return(block: &[u8], start: usize, end: usize) -> usize {
+    if end > start && block[end - 1] == b'\r' {
+        end - 1
+    } else {
+        end
+    }
+}
+
+/// Length of a blank line at the beginning of the block, 0 if it begins otherwise.
+fn blank_line(block: &[u8]) -> usize {
+    match block {
+        [b'\n', ..] => 1,
+        [b'\r', b'\n', ..] => 2,
+        _ => 0,
+    }
+}
+
+fn cell(block: &[u8], field: &Field, unescaped: &mut Vec<u8>) -> Cell {
+    if field.start == field.end {
+        return Cell::Null;
+    }
+    if !field.escaped {
+        return Cell::InBlock {
+            start: field.start as u32,
+            end: field.end as u32,
+        };
+    }
+    let start = unescaped.len() as u32;
+    let mut rest = &block[field.start..field.end];
+    // Inside a quoted field every quote is the first of a pair; one of each pair is kept.
+    while let Some(quote) = memchr(b'"', rest) {
+        unescaped.extend_from_slice(&rest[..=quote]);
+        rest = rest.get(quote + 2..).unwrap_or_default();
+    }
+    unescaped.extend_from_slice(rest);
+    Cell::Unescaped {
+        start,
+        end: unescaped.len() as u32,
+    }
+}
+
+fn header_fields(block: &[u8], start: usize, last: bool) -> Option<(Vec<String>, usize)> {
+    let (mut at, mut names, mut unescaped) = (start, Vec::new(), Vec::new());
+    if at >= block.len() {
+        return None;
+    }
+    loop {
+        let field = next_field(block, at, last)?;
+        unescaped.clear();
+        let name = match cell(block, &field, &mut unescaped) {
+            Cell::Null => &[],
+            Cell::InBlock { start, end } => &block[start as usize..end as usize],
+            Cell::Unescaped { .. } => unescaped.as_slice(),
+        };
+        names.push(String::from_utf8_lossy(name).into_owned());
+        at = field.next;
+        if field.ends_record {
+            return Some((names, at));
+        }
+    }
+}

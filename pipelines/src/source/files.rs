@@ -1,0 +1,435 @@
+//! The files of one source: their columns, hashes and chunks, and the decoding of a chunk.
+//! Called by the batch build, `materialize` and the reading of labels.
+
+use std::fs;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use granary_registry::Source;
+use memchr::memchr_iter;
+use rayon::prelude::*;
+
+use super::chunk::{Part, cut};
+use super::csv::{Fields, Header, HeaderFault};
+use super::format::{Compression, open_range, open_unpacked, read_full};
+use super::parquet::{Footer, RowGroup};
+use super::records::{Splitter, Stretch};
+use super::{BadRows, Chunk, Error, Format, Layout, Wanted, find, jsonl, parquet, records};
+
+/// Names less alike than this are not worth proposing.
+const ALIKE: f64 = 0.7;
+
+/// Files of one registry source, found and checked.
+#[derive(Clone, Debug)]
+pub struct SourceFiles {
+    source: String,
+    data_dir: PathBuf,
+    format: Format,
+    paths: Vec<PathBuf>,
+    heads: Vec<Head>,
+    columns: Vec<String>,
+    layout: Layout,
+}
+
+/// What the beginning (or the footer) of one file tells.
+#[derive(Clone, Debug)]
+enum Head {
+    Parquet(Footer),
+    Csv {
+        header: Header,
+        compression: Compression,
+    },
+    Jsonl {
+        head: jsonl::Head,
+        compression: Compression,
+    },
+}
+
+/// One input file as a manifest records it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileHash {
+    /// Relative to the data directory if the file lies below it.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// Of its bytes as they are on disk.
+    pub blake3: blake3::Hash,
+}
+
+impl SourceFiles {
+    /// Finds the files of a source and reads their headers or footers.
+    pub fn find(source: &Source, data_dir: &Path) -> Result<SourceFiles, Error> {
+        let (paths, format) = find::find(source, data_dir)?;
+        let heads: Result<Vec<Head>, Error> = in_order(
+            paths
+                .par_iter()
+                .map(|path| Head::read(path, format))
+                .collect(),
+        );
+        let heads = heads?;
+        let columns = union_of_names(&heads);
+        Ok(SourceFiles {
+            source: source.name.clone(),
+            data_dir: data_dir.to_owned(),
+            format,
+            paths,
+            heads,
+            columns,
+            layout: Layout::default(),
+        })
+    }
+
+    /// The same files, read in other steps.
+    #[must_use]
+    pub fn with_layout(self, layout: Layout) -> SourceFiles {
+        SourceFiles { layout, ..self }
+    }
+
+    /// The files, sorted by path.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Their common format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Names of the columns that any file has, in the order of the first file. Of JSON lines,
+    /// the keys in the first megabyte of each file.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Whether a column is there.
+    pub fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|name| name == column)
+    }
+
+    /// Number of rows, if the files tell it without being read.
+    pub fn rows_hint(&self) -> Option<u64> {
+        let rows = self.heads.iter().map(|head| match head {
+            Head::Parquet(footer) => Some(footer.rows()),
+            Head::Csv { .. } | Head::Jsonl { .. } => None,
+        });
+        rows.sum()
+    }
+
+    /// Sizes and hashes of the files, in their order.
+    pub fn hash(&self) -> Result<Vec<FileHash>, Error> {
+        in_order(
+            self.paths
+                .par_iter()
+                .map(|path| self.hash_file(path))
+                .collect(),
+        )
+    }
+
+    /// The parts that decode independently, in file order.
+    pub fn chunks(&self) -> Result<Vec<Chunk>, Error> {
+        let files = (0..self.paths.len()).into_par_iter();
+        let chunks: Vec<Vec<Chunk>> = in_order(files.map(|file| self.chunks_of(file)).collect())?;
+        Ok(chunks.into_iter().flatten().collect())
+    }
+
+    /// Checks that every file has the wanted columns with types that fit, without reading
+    /// rows. `decode` checks the same for its own file.
+    pub fn check(&self, columns: &[Wanted]) -> Result<(), Error> {
+        self.heads.iter().enumerate().try_for_each(|(file, head)| {
+            self.check_names(file, columns)?;
+            match head {
+                Head::Parquet(footer) => footer.plan(&self.paths[file], columns).map(drop),
+                Head::Csv { header, .. } => self.fields(file, header, columns).map(drop),
+                Head::Jsonl { .. } => Ok(()),
+            }
+        })
+    }
+
+    /// Decodes the wanted columns of a chunk and hands on batch after batch; stops at the
+    /// first error of the sink. Under the strict rule the error is the first bad row of the
+    /// chunk; the source's is that of its first chunk with an error.
+    pub fn decode<E: From<Error>>(
+        &self,
+        chunk: &Chunk,
+        columns: &[Wanted],
+        bad: &BadRows,
+        sink: &mut dyn FnMut(RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut refused = None;
+        self.decode_until_break(chunk, columns, bad, &mut |batch| match sink(batch) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                refused = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// All rows of the wanted columns in file order, decoded in parallel: for tables that fit
+    /// into memory.
+    pub fn read(&self, columns: &[Wanted], bad: &BadRows) -> Result<Vec<RecordBatch>, Error> {
+        self.check(columns)?;
+        let chunks = self.chunks()?;
+        let decoded = chunks.par_iter().map(|chunk| {
+            let mut batches = Vec::new();
+            self.decode::<Error>(chunk, columns, bad, &mut |batch| {
+                batches.push(batch);
+                Ok(())
+            })?;
+            Ok(batches)
+        });
+        let batches: Vec<Vec<RecordBatch>> = in_order(decoded.collect())?;
+        Ok(batches.into_iter().flatten().collect())
+    }
+
+    fn decode_until_break(
+        &self,
+        chunk: &Chunk,
+        columns: &[Wanted],
+        bad: &BadRows,
+        sink: &mut dyn FnMut(RecordBatch) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let path = self.paths[chunk.file].as_path();
+        self.check_names(chunk.file, columns)?;
+        let (splitter, start, compression) = match (&self.heads[chunk.file], chunk.part) {
+            (Head::Parquet(footer), Part::RowGroup(index)) => {
+                let (source, batch_rows) = (self.source.as_str(), self.layout.batch_rows);
+                let group = RowGroup {
+                    source,
+                    path,
+                    index,
+                    columns,
+                    bad,
+                    batch_rows,
+                };
+                return parquet::decode(footer, &group, sink);
+            }
+            (
+                Head::Csv {
+                    header,
+                    compression,
+                },
+                _,
+            ) => {
+                let fields = self.fields(chunk.file, header, columns)?;
+                (Splitter::Csv(fields), header.end, *compression)
+            }
+            (Head::Jsonl { head, compression }, _) => (
+                Splitter::Jsonl(jsonl::Keys::of(columns)),
+                head.start,
+                *compression,
+            ),
+            // A chunk of other files: there is nothing of it here.
+            (Head::Parquet(_), _) => return Ok(()),
+        };
+        let failed = |error| Error::Io {
+            path: path.to_owned(),
+            error,
+        };
+        let (start, input) = match chunk.part {
+            Part::Range { start, end } => (start, open_range(path, start, end)),
+            Part::Stream | Part::RowGroup(_) => (start, open_past(path, compression, start)),
+        };
+        let mut input = input.map_err(failed)?;
+        let lines_before = || count_lines(path, compression, start).map_err(failed);
+        let stretch = Stretch {
+            source: &self.source,
+            path,
+            lines_before: &lines_before,
+            columns,
+            bad,
+            layout: self.layout,
+        };
+        records::decode(&stretch, &splitter, input.as_mut(), sink)
+    }
+
+    fn chunks_of(&self, file: usize) -> Result<Vec<Chunk>, Error> {
+        let path = &self.paths[file];
+        let failed = |error| Error::Io {
+            path: path.clone(),
+            error,
+        };
+        let (start, compression) = match &self.heads[file] {
+            Head::Parquet(footer) => {
+                let groups = footer.row_groups().enumerate();
+                let chunk = |(index, bytes)| Chunk {
+                    file,
+                    part: Part::RowGroup(index),
+                    bytes,
+                };
+                return Ok(groups.map(chunk).collect());
+            }
+            Head::Csv {
+                header,
+                compression,
+            } => (header.end, *compression),
+            Head::Jsonl { head, compression } => (head.start, *compression),
+        };
+        let size = fs::metadata(path).map_err(failed)?.len();
+        if compression != Compression::None {
+            return Ok(vec![Chunk {
+                file,
+                part: Part::Stream,
+                bytes: size,
+            }]);
+        }
+        let parts = cut(path, self.format, start, size, self.layout.piece).map_err(failed)?;
+        let length = |part: &Part| match part {
+            Part::Range { start, end } => end - start,
+            Part::RowGroup(_) | Part::Stream => 0,
+        };
+        Ok(parts
+            .into_iter()
+            .map(|part| Chunk {
+                file,
+                part,
+                bytes: length(&part),
+            })
+            .collect())
+    }
+
+    fn check_names(&self, file: usize, columns: &[Wanted]) -> Result<(), Error> {
+        let head = &self.heads[file];
+        let missing = match head {
+            // A key that one file lacks is null there; one that no file shows is a mistake.
+            Head::Jsonl { head, .. } if head.empty => None,
+            Head::Jsonl { .. } => columns.iter().find(|column| !self.has(&column.name)),
+            _ => columns
+                .iter()
+                .find(|column| !head.names().any(|name| name == column.name)),
+        };
+        let Some(column) = missing else { return Ok(()) };
+        let present: Vec<String> = head.names().map(str::to_owned).collect();
+        let path = self.paths[file].clone();
+        let (column, nearest) = (column.name.clone(), nearest(&column.name, &present));
+        Err(Error::MissingColumn {
+            path,
+            column,
+            nearest,
+            present,
+        })
+    }
+
+    fn fields(&self, file: usize, header: &Header, columns: &[Wanted]) -> Result<Fields, Error> {
+        let path = self.paths[file].clone();
+        Fields::of(header, columns).map_err(|fault| match fault {
+            HeaderFault::Missing(index) => {
+                let (column, present) = (columns[index].name.clone(), header.names.clone());
+                let nearest = nearest(&column, &present);
+                Error::MissingColumn {
+                    path,
+                    column,
+                    nearest,
+                    present,
+                }
+            }
+            HeaderFault::Repeated(index) => Error::RepeatedColumn {
+                path,
+                column: columns[index].name.clone(),
+            },
+        })
+    }
+
+    fn hash_file(&self, path: &Path) -> Result<FileHash, Error> {
+        let failed = |error| Error::Io {
+            path: path.to_owned(),
+            error,
+        };
+        let mut hasher = blake3::Hasher::new();
+        let mut file = fs::File::open(path).map_err(failed)?;
+        let mut block = vec![0; 256 << 10];
+        loop {
+            let filled = read_full(&mut file, &mut block).map_err(failed)?;
+            hasher.update(&block[..filled]);
+            if filled < block.len() {
+                break;
+            }
+        }
+        Ok(FileHash {
+            path: path.strip_prefix(&self.data_dir).unwrap_or(path).to_owned(),
+            bytes: hasher.count(),
+            blake3: hasher.finalize(),
+        })
+    }
+}
+
+impl Head {
+    fn read(path: &Path, format: Format) -> Result<Head, Error> {
+        let failed = |error| Error::Io {
+            path: path.to_owned(),
+            error,
+        };
+        if format == Format::Parquet {
+            return Footer::read(path).map(Head::Parquet);
+        }
+        let compression = Compression::of_file(path).map_err(failed)?;
+        let mut input = open_unpacked(path, compression).map_err(failed)?;
+        if format == Format::Jsonl {
+            let head = jsonl::Head::read(input.as_mut()).map_err(failed)?;
+            return Ok(Head::Jsonl { head, compression });
+        }
+        let header = Header::read(input.as_mut()).map_err(failed)?;
+        let header = header.ok_or_else(|| Error::NoHeader {
+            path: path.to_owned(),
+        })?;
+        Ok(Head::Csv {
+            header,
+            compression,
+        })
+    }
+
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match self {
+            Head::Parquet(footer) => Box::new(footer.names()),
+            Head::Csv { header, .. } => Box::new(header.names.iter().map(String::as_str)),
+            Head::Jsonl { head, .. } => Box::new(head.names.iter().map(String::as_str)),
+        }
+    }
+}
+
+fn union_of_names(heads: &[Head]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in heads.iter().flat_map(Head::names) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// The first error in order, whichever thread was the first to fail.
+fn in_order<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
+    results.into_iter().collect()
+}
+
+/// The stream of a file, positioned at its first row.
+fn open_past(path: &Path, compression: Compression, start: u64) -> io::Result<Box<dyn Read>> {
+    let mut input = open_unpacked(path, compression)?;
+    io::copy(&mut input.by_ref().take(start), &mut io::sink())?;
+    Ok(input)
+}
+
+/// Newlines among the first `end` unpacked bytes of a file.
+fn count_lines(path: &Path, compression: Compression, end: u64) -> io::Result<u64> {
+    let mut input = open_unpacked(path, compression)?.take(end);
+    let mut block = vec![0; 256 << 10];
+    let mut lines = 0;
+    loop {
+        let filled = read_full(&mut input, &mut block)?;
+        lines += memchr_iter(b'\n', &block[..filled]).count() as u64;
+        if filled < block.len() {
+            return Ok(lines);
+        }
+    }
+}
+
+fn nearest(name: &str, present: &[String]) -> Option<String> {
+    let alike = |other: &&String| strsim::jaro_winkler(name, other);
+    let best = present
+        .iter()
+        .max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
+    (alike(&best) >= ALIKE).then(|| best.clone())
+}

@@ -1,0 +1,39 @@
+//! Reads the files that the registry names (CSV, Parquet, JSON lines) as Arrow batches.
+//! Called by the batch build, `materialize` and the reading of labels; nothing else opens
+//! raw inputs.
+//!
+//! A file is decoded in chunks whose borders depend on the file alone, never on the number
+//! of threads, so that a build merges the same parts in the same order everywhere.
+
+mod error; // what can go wrong, and how it is told
+mod wanted; // which columns to decode, and as what
+
+mod files;
+mod find; // from the registry's paths to files
+mod format; // formats and compressions, and opening a file as a stream of bytes // the files of one source: columns, hashes, chunks, decoding
+
+mod chunk; // the parts that decode independently
+mod quotes; // which newlines of a CSV file end a record
+
+mod cells; // the wanted cells of a block, column by column
+mod column; // cells of one column -> one Arrow array
+mod csv; // a block of CSV -> cells
+mod dictionary; // repeated strings -> dictionary arrays
+mod jsonl; // a block of JSON lines -> cells
+mod records; // cells -> batches, for both text formats
+mod scalar; // the text of one cell -> a number, a bool, an instant, a vector
+
+mod cast;
+mod parquet; // row groups -> batches // the type found in Parquet -> the registry's type
+
+mod bad_rows; // what happens to rows that cannot be read
+
+#[cfg(test)]
+mod tests;
+
+pub use bad_rows::{BadRow, BadRows, Reason};
+pub use chunk::{Chunk, Layout};
+pub use error::Error;
+pub use files::{FileHash, SourceFiles};
+pub use format::Format;
+pub use wanted::{TextAs, Wanted};

@@ -1,0 +1,161 @@
+//! The text of one cell as a number, a bool, an instant or a vector. Called by `column` for
+//! text files and by `cast` for text inside Parquet.
+//!
+//! `Ok(None)` is a null: nothing but spaces, or what pandas writes for a missing number.
+
+use granary_registry::{DType, EventTime};
+
+use super::Reason;
+
+/// A value, a null, or the reason why it is neither.
+pub(super) type Parsed<T> = Result<Option<T>, Reason>;
+
+/// `27`, `-3`, and `27.0`, which is how pandas writes ints of a column with gaps.
+pub(super) fn int(text: &[u8]) -> Parsed<i64> {
+    let text = text.trim_ascii();
+    if let Some(value) = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        return Ok(Some(value));
+    }
+    match float(text) {
+        Ok(None) => Ok(None),
+        Ok(Some(value)) => whole(value).map(Some).ok_or(Reason::NotA(DType::Int)),
+        Err(_) => Err(Reason::NotA(DType::Int)),
+    }
+}
+
+/// The integer that a float stands for, if it is one and exact.
+pub(super) fn whole(value: f64) -> Option<i64> {
+    // Above 2^53 neighbours of an integer round to it.
+    let exact = value.abs() <= 9_007_199_254_740_992.0 && value.fract() == 0.0;
+    exact.then_some(value as i64)
+}
+
+/// `1.5`, `2e-3`; NaN and the infinities are nulls, as they are for every float here.
+pub(super) fn float(text: &[u8]) -> Parsed<f64> {
+    let text = text.trim_ascii();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parsed = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse::<f64>().ok());
+    match parsed {
+        Some(value) => Ok(value.is_finite().then_some(value)),
+        None => Err(Reason::NotA(DType::Float)),
+    }
+}
+
+/// `True`, `true`, `TRUE`, `1`, `1.0` and their opposites.
+pub(super) fn bool(text: &[u8]) -> Parsed<bool> {
+    match text.trim_ascii() {
+        b"True" | b"true" | b"TRUE" | b"1" | b"1.0" => Ok(Some(true)),
+        b"False" | b"false" | b"FALSE" | b"0" | b"0.0" => Ok(Some(false)),
+        b"" | b"nan" | b"NaN" => Ok(None),
+        _ => Err(Reason::NotA(DType::Bool)),
+    }
+}
+
+/// ISO-8601 in every form that the registry reads.
+pub(super) fn timestamp(text: &[u8]) -> Parsed<i64> {
+    let text = text.trim_ascii();
+    if text.is_empty() || text == b"NaT" {
+        return Ok(None);
+    }
+    if let Some(micros) = common_layout(text) {
+        return Ok(Some(micros));
+    }
+    let instant = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| EventTime::parse(text).ok());
+    instant
+        .map(|instant| Some(instant.0))
+        .ok_or(Reason::NotA(DType::Timestamp))
+}
+
+/// `[0.1, 0.2]`, appended to `elements`; whether there is a vector at all.
+pub(super) fn vector(text: &[u8], elements: &mut Vec<f32>) -> Result<bool, Reason> {
+    let text = text.trim_ascii();
+    if text.is_empty() {
+        return Ok(false);
+    }
+    let inner = text
+        .strip_prefix(b"[")
+        .and_then(|rest| rest.strip_suffix(b"]"));
+    let inner = inner.ok_or(Reason::NotA(DType::Vector))?.trim_ascii();
+    if inner.is_empty() {
+        return Ok(true);
+    }
+    for element in inner.split(|byte| *byte == b',') {
+        let text = std::str::from_utf8(element.trim_ascii()).ok();
+        let value = text
+            .and_then(|text| text.parse::<f32>().ok())
+            .filter(|x| x.is_finite());
+        elements.push(value.ok_or(Reason::NotA(DType::Vector))?);
+    }
+    Ok(true)
+}
+
+/// `YYYY-MM-DD[T ]hh:mm:ss[.f{1,6}][Z]`, the layout of event logs, read in a few
+/// nanoseconds; everything else is left to `EventTime::parse`.
+fn common_layout(text: &[u8]) -> Option<i64> {
+    let text = text.strip_suffix(b"Z").unwrap_or(text);
+    let (whole, fraction) = match text.len() {
+        19 => (text, &[][..]),
+        21..=26 if text[19] == b'.' => (&text[..19], &text[20..]),
+        _ => return None,
+    };
+    let separated = whole[4] == b'-'
+        && whole[7] == b'-'
+        && matches!(whole[10], b'T' | b' ')
+        && whole[13] == b':'
+        && whole[16] == b':';
+    if !separated {
+        return None;
+    }
+    let year = digits(&whole[..4])?;
+    let (month, day) = (digits(&whole[5..7])?, digits(&whole[8..10])?);
+    let (hour, minute) = (digits(&whole[11..13])?, digits(&whole[14..16])?);
+    let second = digits(&whole[17..19])?;
+    let in_range = (1..=12).contains(&month)
+        && (1..=days_in_month(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    if !in_range {
+        return None;
+    }
+    let micros = digits(fraction)? * 10_i64.pow(6 - fraction.len() as u32);
+    let seconds = (days_since_epoch(year, month, day) * 24 + hour) * 3600 + minute * 60 + second;
+    Some(seconds * 1_000_000 + micros)
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    text.iter().try_fold(0, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| sum * 10 + i64::from(digit))
+    })
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days of the proleptic Gregorian calendar, counted from March so that leap days come last.
+fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month <= 2 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    year * 365 + leap_days + day_of_year - 719_468
+}
