@@ -132,19 +132,12 @@ impl<'a> Job<'a> {
         interner: &Mutex<Interner>,
     ) -> Result<Vec<Piece>, Error> {
         let mut pieces = Vec::new();
-        let mut failed = None;
         files.decode(chunk, intake.wanted(), self.bad_rows, &mut |batch: RecordBatch| {
-            if failed.is_none() {
-                let taken = intake.take(&batch).and_then(|taken| history::number(taken, interner));
-                match taken {
-                    Ok(piece) => pieces.push(piece),
-                    Err(error) => failed = Some(error),
-                }
-                (self.progress)(Progress::Rows(batch.num_rows() as u64));
-            }
-            Ok(())
+            (self.progress)(Progress::Rows(batch.num_rows() as u64));
+            pieces.push(history::number(intake.take(&batch)?, interner)?);
+            Ok::<(), Error>(())
         })?;
-        failed.map_or(Ok(pieces), Err)
+        Ok(pieces)
     }
 
     /// The source's events in the log.
@@ -186,7 +179,7 @@ impl<'a> Job<'a> {
             let mut newest = None;
             files.decode(chunk, &wanted, self.bad_rows, &mut |batch: RecordBatch| {
                 newest = newest.max(newest_in(&batch));
-                Ok(())
+                Ok::<(), Error>(())
             })?;
             Ok::<_, Error>(newest)
         };

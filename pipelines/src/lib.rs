@@ -14,13 +14,28 @@ pub mod text; // sentiment and embeddings
 mod event; // an event as the log keeps it
 mod feature_columns; // finalized features as Arrow columns
 mod history; // rows of a source by entity, in order, without copies
+mod imputation; // fills a training set's nulls
 mod intake; // rows of a source -> what folds read
 mod job; // what every job works on
+mod label; // who is predicted, when, and what came of it
 mod row; // one entity's stored row
 
 mod batch; // every entity's whole history -> states and features at one instant
+mod lookup; // one entity at an instant in the past
 mod point_in_time; // every (entity, instant) of a spine -> features as they were then
+
+pub mod build; // raw rows -> a version of the offline store
+pub mod materialize; // labels and features -> a training set
+pub mod push; // offline versions -> a generation of the online store
+mod serving; // stored rows -> features; events -> changed rows
+mod stream; // events folded into stored rows one after another
 
 pub use error::Error;
 pub use event::{Event, replay};
+pub use imputation::Fill;
 pub use job::{Gathered, Job, Progress};
+pub use label::{Part, split};
+pub use lookup::Lookup;
+pub use point_in_time::Spine;
+pub use serving::{OpenRow, Prepared, ServedFeature, ServedGroup, Serving};
+pub use stream::{Rows, Streamed, catch_up, fold_events, key_bytes};

@@ -128,6 +128,18 @@ pub enum CompileError {
     },
 }
 
+impl Applied {
+    /// The better outcome of two groups that take the same event.
+    #[must_use]
+    pub fn better(self, other: Applied) -> Applied {
+        match (self, other) {
+            (Applied::Folded, _) | (_, Applied::Folded) => Applied::Folded,
+            (Applied::Duplicate, _) | (_, Applied::Duplicate) => Applied::Duplicate,
+            _ => Applied::Late,
+        }
+    }
+}
+
 impl GroupFold {
     /// Compiles the folds of a group over its source.
     pub fn compile(
@@ -291,6 +303,13 @@ impl GroupFold {
             true => Ok(GroupState { newest, recent, states }),
             false => Err(DecodeError::Invalid { what: "rest after the states", found: 0 }),
         }
+    }
+
+    /// The newest event of an encoded state, without decoding the rest.
+    pub fn newest_of(state: &[u8]) -> Result<i64, DecodeError> {
+        let mut bytes = Bytes::new(state, None);
+        bytes.byte()?;
+        bytes.signed()
     }
 
     fn closed_before(&self, newest: i64) -> i64 {

@@ -18,6 +18,9 @@ mod sum;
 mod vector_sum;
 mod window; // any of these over a window
 
+#[cfg(test)]
+mod laws; // batch = stream = point in time = the oracle
+
 pub use codec::{Bytes, DecodeError, Sink};
 pub use events::{Columns, Events, Filter, Input, NO_CATEGORY};
 pub use group::{Applied, CompileError, GroupFold, GroupState, InputKind, InputSpec, Slot};
