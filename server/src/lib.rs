@@ -1,1 +1,3 @@
 //! everything with a socket or a clock; the granary binary
+
+pub mod service;
