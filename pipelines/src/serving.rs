@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use granary_registry::{Entity, EventTime, FeatureGroup, Registry, Source, Value};
 
+use granary_storage::Offset;
+
 use crate::error::Error;
 use crate::event::{self, Event};
 use crate::fold::{Applied, Columns, Events, GroupFold, GroupState, Sink};
@@ -34,6 +36,8 @@ pub struct ServedGroup {
     pub fold: GroupFold,
     /// Name of its source.
     pub source: String,
+    /// The log's records before this are in the version that was pushed.
+    pub built_until: Offset,
     /// How live events become columns; none for tables, which take no events.
     intake: Option<Intake>,
     empty: GroupState,
@@ -170,7 +174,7 @@ impl ServedGroup {
             None => None,
         };
         let empty = fold.new_state();
-        Ok(ServedGroup { fold, source: group.source.clone(), intake, empty })
+        Ok(ServedGroup { fold, source: group.source.clone(), built_until: Offset(0), intake, empty })
     }
 }
 
@@ -218,6 +222,11 @@ impl Prepared<'_> {
         let mut changed: Vec<(usize, Sink)> = Vec::with_capacity(self.columns.len());
         for (number, columns) in &self.columns {
             let served = &self.serving.groups[*number];
+            // Positions are one past offsets, so this is an event that the build has read.
+            if columns.positions[event] <= served.built_until.0 {
+                outcome = outcome.better(Applied::Duplicate);
+                continue;
+            }
             let mut state = match parsed.part(*number) {
                 Some(part) => served
                     .fold

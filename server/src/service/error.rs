@@ -62,3 +62,15 @@ pub enum ServiceError {
 fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
+
+impl From<granary_storage::Error> for ServiceError {
+    fn from(error: granary_storage::Error) -> Self {
+        ServiceError::Internal(error.to_string())
+    }
+}
+
+impl From<granary_pipelines::Error> for ServiceError {
+    fn from(error: granary_pipelines::Error) -> Self {
+        ServiceError::Internal(error.to_string())
+    }
+}

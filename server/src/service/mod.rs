@@ -1,76 +1,116 @@
-//! One function per use case. RESP and HTTP only translate; here it is decided.
+//! One function per use case. RESP and HTTP only translate; here it is decided. A command
+//! without a running server opens the same service on the same files.
 
 mod answer; // what the use cases take and give back
-mod error; // why one was refused
+mod cell; // JSON values by the registry's types
+mod clock; // where "now" comes from
+mod error; // why a use case was refused
+mod features; // reading features
+mod flush; // changed rows to disk, in the background
+mod generation; // what is served, with its folds compiled
+mod ingest; // taking events in, log first
+mod open; // from files to a service
+mod predict; // churn probabilities
+mod push; // offline versions become the generation served
+mod rows; // where events are folded into
+mod status; // for people and probes
 
 pub use answer::{
     Catalog, CatalogFeature, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin, Prediction,
     Receipt, Status, Subject,
 };
+pub use cell::of_json;
+pub use clock::WallClock;
 pub use error::ServiceError;
+pub use flush::Flusher;
+pub use generation::{GenerationMeta, LoadedVersion};
+pub use open::ServiceOptions;
+pub use push::{PushReport, PushRequest};
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, RwLock};
+
+use granary_pipelines::text::Embedder;
+use granary_registry::{EventTime, Registry, Span};
+use granary_storage::{DataDir, OnlineStore, ServerLock, View};
+
+use self::generation::Generation;
+use self::ingest::{Request, Writer};
+use self::predict::LoadedModel;
 
 /// The use cases over the open stores. Cheap to clone.
 #[derive(Clone)]
-pub struct Service {}
+pub struct Service {
+    inner: Arc<Inner>,
+}
 
 /// A JSON object as a client sent it.
 pub type JsonObject = serde_json::Map<String, serde_json::Value>;
 
+struct Inner {
+    data: DataDir,
+    /// Held as long as the files are.
+    _lock: ServerLock,
+    /// As it stands in the file; the generation has the one it was built from.
+    registry: Registry,
+    registry_text: String,
+    embedder: Arc<dyn Embedder>,
+    store: OnlineStore,
+    generation: RwLock<Option<Arc<Generation>>>,
+    model: RwLock<Option<Arc<LoadedModel>>>,
+    /// Requests whose events wait to be logged.
+    waiting: Mutex<Vec<Request>>,
+    writer: Mutex<Writer>,
+    /// One microsecond past the newest event folded.
+    data_clock: AtomicI64,
+    wall: WallClock,
+    /// How far ahead of the wall clock an event may be.
+    max_future: Span,
+    started: EventTime,
+    generated: AtomicU64,
+    counters: Counters,
+    past: granary_pipelines::Lookup,
+    /// One push at a time.
+    pushing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Counters {
+    accepted: AtomicU64,
+    duplicates: AtomicU64,
+    late: AtomicU64,
+}
+
 impl Service {
     /// What is served at the moment.
     pub fn catalog(&self) -> Arc<Catalog> {
-        Arc::new(Catalog::default())
+        match self.inner.generation() {
+            Some(generation) => generation.catalog.clone(),
+            None => Arc::new(Catalog::unloaded(&self.inner.registry)),
+        }
     }
 
-    /// One entity's features. Microseconds, except for instants before its newest event.
-    pub fn features(&self, lookup: Lookup<'_>) -> Result<FeatureRow, ServiceError> {
-        let _ = lookup;
-        Err(ServiceError::NothingLoaded)
+    /// The registry as it stands in the file.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
     }
 
-    /// Several entities' features from one view of the store; an unknown one is an error of its own.
-    pub fn features_of(
-        &self,
-        lookups: &[Lookup<'_>],
-    ) -> Result<Vec<Result<FeatureRow, ServiceError>>, ServiceError> {
-        let _ = lookups;
-        Err(ServiceError::NothingLoaded)
+    /// The generation served and a view of its rows.
+    fn current(&self) -> Result<(Arc<Generation>, View), ServiceError> {
+        // A push may switch between the two reads; then both are read again.
+        loop {
+            let generation = self.inner.generation().ok_or(ServiceError::NothingLoaded)?;
+            let view = self.inner.store.view();
+            if view.generation() == generation.number {
+                return Ok((generation, view));
+            }
+            std::thread::yield_now();
+        }
     }
+}
 
-    /// Whether an entity has a row.
-    pub fn contains(&self, key: &str) -> Result<bool, ServiceError> {
-        let _ = key;
-        Ok(false)
-    }
-
-    /// Keys in order, after one, at most `limit`.
-    pub fn keys(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, ServiceError> {
-        let _ = (after, limit);
-        Ok(Vec::new())
-    }
-
-    /// Number of entities.
-    pub fn len(&self) -> Result<u64, ServiceError> {
-        Ok(0)
-    }
-
-    /// Churn probabilities, from one view of the store.
-    pub fn predict(&self, subjects: &[Subject]) -> Result<Vec<Result<Prediction, ServiceError>>, ServiceError> {
-        let _ = subjects;
-        Err(ServiceError::NoModel)
-    }
-
-    /// Logs events, folds them in, and returns once they are durable. All or nothing: a bad
-    /// event refuses the request. Blocks for a disk sync.
-    pub fn ingest(&self, source: Option<&str>, events: &[JsonObject]) -> Result<Receipt, ServiceError> {
-        let _ = (source, events);
-        Err(ServiceError::NothingLoaded)
-    }
-
-    /// For `/health`, `/ready`, `/metrics`, `INFO` and the page.
-    pub fn status(&self) -> Status {
-        Status::default()
+impl Inner {
+    fn generation(&self) -> Option<Arc<Generation>> {
+        self.generation.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }
