@@ -120,7 +120,7 @@ const EXPECT: Key = optional(
 );
 
 /// A whole file.
-pub(crate) static FILE: Table = Table {
+pub(crate) const FILE: Table = Table {
     name: "registry",
     doc: "The feature definitions of a project.",
     keys: &[
@@ -151,7 +151,7 @@ pub(crate) static FILE: Table = Table {
     one_of: &[],
 };
 
-static ENTITY: Table = Table {
+const ENTITY: Table = Table {
     name: "entity",
     doc: "A kind of thing that features describe.",
     keys: &[
@@ -162,7 +162,7 @@ static ENTITY: Table = Table {
     one_of: &[],
 };
 
-static SOURCE: Table = Table {
+const SOURCE: Table = Table {
     name: "source",
     doc: "A raw table or event log.",
     keys: &[
@@ -197,7 +197,7 @@ static SOURCE: Table = Table {
     one_of: &[],
 };
 
-static GROUP: Table = Table {
+const GROUP: Table = Table {
     name: "feature_group",
     doc: "Features of one entity from one source.",
     keys: &[
@@ -222,7 +222,7 @@ static GROUP: Table = Table {
     one_of: &[],
 };
 
-static FEATURE: Table = Table {
+const FEATURE: Table = Table {
     name: "feature",
     doc: "A value (a column as it stands), an aggregation, or an expression over other features of the group.",
     keys: &[
@@ -264,14 +264,14 @@ static FEATURE: Table = Table {
     one_of: &[],
 };
 
-static CONSTANT: Table = Table {
+const CONSTANT: Table = Table {
     name: "constant",
     doc: "A fixed value.",
     keys: &[required("constant", Shape::Literal, "The value.")],
     one_of: &[],
 };
 
-static EXPECTATION: Table = Table {
+const EXPECTATION: Table = Table {
     name: "expectation",
     doc: "A rule with its consequence.",
     keys: &[
@@ -293,7 +293,7 @@ static EXPECTATION: Table = Table {
     one_of: &["not_null", "range", "in", "unique", "null_share"],
 };
 
-static RANGE: Table = Table {
+const RANGE: Table = Table {
     name: "range",
     doc: "Bounds, ends included.",
     keys: &[
@@ -303,7 +303,7 @@ static RANGE: Table = Table {
     one_of: &[],
 };
 
-static LABEL: Table = Table {
+const LABEL: Table = Table {
     name: "label",
     doc: "What a model learns to predict: a column, a draw from a score, or an inactivity rule.",
     keys: &[
@@ -340,7 +340,7 @@ static LABEL: Table = Table {
     one_of: &["column", "draw", "inactivity"],
 };
 
-static DRAW: Table = Table {
+const DRAW: Table = Table {
     name: "draw",
     doc: "A label drawn from a score.",
     keys: &[
@@ -355,7 +355,7 @@ static DRAW: Table = Table {
     one_of: &[],
 };
 
-static INACTIVITY: Table = Table {
+const INACTIVITY: Table = Table {
     name: "inactivity",
     doc: "No event of a kind within a horizon after the instant.",
     keys: &[
@@ -365,14 +365,14 @@ static INACTIVITY: Table = Table {
     one_of: &[],
 };
 
-static INSTANT_COLUMN: Table = Table {
+const INSTANT_COLUMN: Table = Table {
     name: "instant_column",
     doc: "An instant per row.",
     keys: &[required("column", Shape::Text, "A timestamp column of the label's source.")],
     one_of: &[],
 };
 
-static SPLIT: Table = Table {
+const SPLIT: Table = Table {
     name: "split",
     doc: "The parts of a training set.",
     keys: &[
@@ -388,7 +388,7 @@ static SPLIT: Table = Table {
     one_of: &[],
 };
 
-static SERVICE: Table = Table {
+const SERVICE: Table = Table {
     name: "feature_service",
     doc: "The named feature list of a model.",
     keys: &[
@@ -400,7 +400,7 @@ static SERVICE: Table = Table {
 };
 
 /// A whole file in the original form.
-pub(crate) static ORIGINAL_FILE: Table = Table {
+pub(crate) const ORIGINAL_FILE: Table = Table {
     name: "original_registry",
     doc: "The form without entities and sources: groups with keys that declare only values.",
     keys: &[
@@ -416,7 +416,7 @@ pub(crate) static ORIGINAL_FILE: Table = Table {
     one_of: &[],
 };
 
-static ORIGINAL_GROUP: Table = Table {
+const ORIGINAL_GROUP: Table = Table {
     name: "original_feature_group",
     doc: "A table of values.",
     keys: &[
@@ -439,7 +439,7 @@ static ORIGINAL_GROUP: Table = Table {
     one_of: &[],
 };
 
-static ORIGINAL_FEATURE: Table = Table {
+const ORIGINAL_FEATURE: Table = Table {
     name: "original_feature",
     doc: "A value: the column of the same name.",
     keys: &[
