@@ -1,6 +1,7 @@
 //! What a registry holds once it is checked: every name resolved, every expression typed.
 //! Built by `check`, read by every other crate.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::{DType, EventTime, Expression, Span, Value};
@@ -139,9 +140,10 @@ pub struct Feature {
 #[derive(Clone, Debug, PartialEq)]
 pub enum FeatureKind {
     /// A column as it stands, folded by last: the only kind that can be written.
-    /// `columns` has one name, or for a vector spread over several columns all of them in
-    /// the order of the vector's elements.
-    Value { columns: ValueColumns },
+    Value {
+        /// Where it reads.
+        columns: ValueColumns,
+    },
     /// A fold over the entity's events.
     Aggregate(Aggregation),
     /// An expression over other features of the same group, of kinds value or aggregate
@@ -229,7 +231,12 @@ pub enum Rule {
     /// No nulls.
     NotNull,
     /// Nulls excepted, within the bounds, ends included.
-    Range { min: Option<f64>, max: Option<f64> },
+    Range {
+        /// None has no lower bound.
+        min: Option<f64>,
+        /// None has no upper bound.
+        max: Option<f64>,
+    },
     /// Nulls excepted, one of these.
     In(Vec<Value>),
     /// Nulls excepted, no value twice.
@@ -276,7 +283,12 @@ pub enum LabelTarget {
     /// Drawn by hash of (seed, key) with a probability by score.
     Draw(Draw),
     /// 1 when no event of the kind falls within the horizon after the instant.
-    Inactivity { filter: Option<Expression>, horizon: Span },
+    Inactivity {
+        /// The kind of event, as a condition over the source's columns; none means any.
+        filter: Option<Expression>,
+        /// How far behind the instant.
+        horizon: Span,
+    },
 }
 
 /// A label drawn from a score.
@@ -284,8 +296,8 @@ pub enum LabelTarget {
 pub struct Draw {
     /// The score column.
     pub from: String,
-    /// Probability by score: the last entry whose score is not above the row's counts;
-    /// sorted by score, and 0 beyond the highest bound.
+    /// Probability by upper bound: the first entry whose score is not below the row's
+    /// counts; sorted by score, and 0 beyond the highest bound.
     pub probability: Vec<(f64, f64)>,
     /// Of the hash.
     pub seed: u64,
@@ -329,6 +341,45 @@ pub struct FeatureService {
 /// A hash of a definition: equal when the stored bytes mean the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub u64);
+
+impl Function {
+    /// The aggregation's name in the registry.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Function::Count => "count",
+            Function::Sum => "sum",
+            Function::Mean => "mean",
+            Function::Min => "min",
+            Function::Max => "max",
+            Function::Variance => "variance",
+            Function::Stddev => "stddev",
+            Function::First => "first",
+            Function::Last => "last",
+            Function::CountBy { .. } => "count_by",
+            Function::Sessions => "sessions",
+            Function::SessionLength => "session_length",
+            Function::DaysSinceLast => "days_since_last",
+        }
+    }
+}
+
+impl Imputation {
+    /// The rules that need no value, by name.
+    pub const NAMES: [&'static str; 3] = ["mean", "median", "most_frequent"];
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FeatureGroup {
+    /// The feature of this name.
+    pub fn feature(&self, name: &str) -> Option<&Feature> {
+        self.features.iter().find(|feature| &*feature.name == name)
+    }
+}
 
 impl Registry {
     /// The entity of this name.

@@ -25,16 +25,22 @@ pub enum DType {
 }
 
 impl DType {
-    /// Every type with the name that the registry uses for it.
-    pub const NAMES: [(&'static str, DType); 7] = [
+    /// Every type with the names that the registry uses for it, the one to write first.
+    pub const NAMES: [(&'static str, DType); 8] = [
         ("int", DType::Int),
         ("float", DType::Float),
         ("bool", DType::Bool),
         ("text", DType::Text),
+        ("string", DType::Text),
         ("categorical", DType::Categorical),
         ("timestamp", DType::Timestamp),
         ("vector", DType::Vector),
     ];
+
+    /// The type of this name.
+    pub fn named(name: &str) -> Option<DType> {
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, dtype)| dtype)
+    }
 
     /// Whether arithmetic is defined on it.
     pub fn is_numeric(self) -> bool {
@@ -77,6 +83,19 @@ impl Value {
     /// Whether there is nothing.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
+    }
+
+    /// The type it has; none for null. Texts are `Text`, never `Categorical`.
+    pub fn dtype(&self) -> Option<DType> {
+        match self {
+            Value::Null => None,
+            Value::Int(_) => Some(DType::Int),
+            Value::Float(_) => Some(DType::Float),
+            Value::Bool(_) => Some(DType::Bool),
+            Value::Text(_) => Some(DType::Text),
+            Value::Timestamp(_) => Some(DType::Timestamp),
+            Value::Vector(_) => Some(DType::Vector),
+        }
     }
 
     /// A float, or null for NaN and infinities.
