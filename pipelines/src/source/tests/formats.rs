@@ -109,11 +109,9 @@ fn expected(rows: &[Row]) -> Vec<ArrayRef> {
                 .map(|row| Some(row.user.as_str()))
                 .collect::<StringArray>(),
         ),
-        Arc::new(
-            rows.iter()
-                .map(|row| row.at)
-                .collect::<TimestampMicrosecondArray>(),
-        ),
+        Arc::new(TimestampMicrosecondArray::from_iter_values(
+            rows.iter().map(|row| row.at),
+        )),
         Arc::new(rows.iter().map(|row| row.age).collect::<Int64Array>()),
         Arc::new(rows.iter().map(|row| row.score).collect::<Float64Array>()),
         Arc::new(
