@@ -38,11 +38,10 @@ pub(super) fn readable_as(found: &DataType, wanted: &Wanted) -> Option<DataType>
             (whole || is_whole_decimal(value)).then(|| value.clone())
         }
         DType::Float => (value.is_numeric()).then(|| value.clone()),
-        DType::Bool if text => Some(DataType::Utf8),
+        DType::Bool | DType::Timestamp if text => Some(DataType::Utf8),
         DType::Bool => (value == &DataType::Boolean || value.is_integer()).then(|| value.clone()),
         DType::Text | DType::Categorical if text => Some(wanted.text_type()),
         DType::Text | DType::Categorical => value.is_integer().then(|| value.clone()),
-        DType::Timestamp if text => Some(DataType::Utf8),
         DType::Timestamp => {
             let instant = matches!(
                 value,
@@ -202,36 +201,33 @@ fn millis_to_micros(millis: &PrimitiveArray<Int64Type>) -> TimestampMicrosecondA
     millis.unary_opt(|millis| millis.checked_mul(1_000))
 }
 
+/// A vector with a hole in it becomes a null, and so a bad row.
 fn to_vector(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
     let floats = cast(array, target)?;
-    // A vector with a hole in it is no vector.
-    Ok(match target {
-        DataType::FixedSizeList(field, length) => {
-            let list = floats.as_fixed_size_list();
-            let whole = whole_vectors(&floats, |row| list.value(row));
-            let (values, nulls) = (list.values().clone(), Some(whole.into()));
-            Arc::new(FixedSizeListArray::try_new(
-                field.clone(),
-                *length,
-                values,
-                nulls,
-            )?)
-        }
-        _ => {
-            let list = floats.as_list::<i32>();
-            if list.values().null_count() == 0 {
-                return Ok(floats);
-            }
-            let whole = whole_vectors(&floats, |row| list.value(row));
-            let (field, values) = (vector_element(), list.values().clone());
-            Arc::new(ListArray::try_new(
-                field,
-                list.offsets().clone(),
-                values,
-                Some(whole.into()),
-            )?)
-        }
-    })
+    let field = vector_element();
+    if let DataType::FixedSizeList(_, length) = target {
+        let list = floats.as_fixed_size_list();
+        let nulls = whole_vectors(&floats, |row| list.value(row)).into();
+        let values = list.values().clone();
+        return Ok(Arc::new(FixedSizeListArray::try_new(
+            field,
+            *length,
+            values,
+            Some(nulls),
+        )?));
+    }
+    let list = floats.as_list::<i32>();
+    if list.values().null_count() == 0 {
+        return Ok(floats);
+    }
+    let nulls = whole_vectors(&floats, |row| list.value(row)).into();
+    let (offsets, values) = (list.offsets().clone(), list.values().clone());
+    Ok(Arc::new(ListArray::try_new(
+        field,
+        offsets,
+        values,
+        Some(nulls),
+    )?))
 }
 
 fn whole_vectors(lists: &ArrayRef, element: impl Fn(usize) -> ArrayRef) -> Vec<bool> {

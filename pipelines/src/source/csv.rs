@@ -95,13 +95,11 @@ impl Fields {
                     continue;
                 }
             }
-            match self.split_record(block, at, last, cells) {
-                Some(end) => at = end,
-                None => {
-                    cells.drop_partial_record();
-                    break;
-                }
-            }
+            let Some(end) = self.split_record(block, at, last, cells) else {
+                cells.drop_partial_record();
+                break;
+            };
+            at = end;
         }
         at
     }

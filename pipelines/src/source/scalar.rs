@@ -64,9 +64,6 @@ pub(super) fn timestamp(text: &[u8]) -> Parsed<i64> {
     if text.is_empty() || text == b"NaT" {
         return Ok(None);
     }
-    if let Some(micros) = common_layout(text) {
-        return Ok(Some(micros));
-    }
     let instant = std::str::from_utf8(text)
         .ok()
         .and_then(|text| EventTime::parse(text).ok());
@@ -96,66 +93,4 @@ pub(super) fn vector(text: &[u8], elements: &mut Vec<f32>) -> Result<bool, Reaso
         elements.push(value.ok_or(Reason::NotA(DType::Vector))?);
     }
     Ok(true)
-}
-
-/// `YYYY-MM-DD[T ]hh:mm:ss[.f{1,6}][Z]`, the layout of event logs, read in a few
-/// nanoseconds; everything else is left to `EventTime::parse`.
-fn common_layout(text: &[u8]) -> Option<i64> {
-    let text = text.strip_suffix(b"Z").unwrap_or(text);
-    let (whole, fraction) = match text.len() {
-        19 => (text, &[][..]),
-        21..=26 if text[19] == b'.' => (&text[..19], &text[20..]),
-        _ => return None,
-    };
-    let separated = whole[4] == b'-'
-        && whole[7] == b'-'
-        && matches!(whole[10], b'T' | b' ')
-        && whole[13] == b':'
-        && whole[16] == b':';
-    if !separated {
-        return None;
-    }
-    let year = digits(&whole[..4])?;
-    let (month, day) = (digits(&whole[5..7])?, digits(&whole[8..10])?);
-    let (hour, minute) = (digits(&whole[11..13])?, digits(&whole[14..16])?);
-    let second = digits(&whole[17..19])?;
-    let in_range = (1..=12).contains(&month)
-        && (1..=days_in_month(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 60;
-    if !in_range {
-        return None;
-    }
-    let micros = digits(fraction)? * 10_i64.pow(6 - fraction.len() as u32);
-    let seconds = (days_since_epoch(year, month, day) * 24 + hour) * 3600 + minute * 60 + second;
-    Some(seconds * 1_000_000 + micros)
-}
-
-fn digits(text: &[u8]) -> Option<i64> {
-    text.iter().try_fold(0, |sum, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        (digit < 10).then(|| sum * 10 + i64::from(digit))
-    })
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days of the proleptic Gregorian calendar, counted from March so that leap days come last.
-fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month <= 2 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    year * 365 + leap_days + day_of_year - 719_468
 }
