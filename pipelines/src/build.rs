@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use granary_registry::{DType, EventTime, FeatureGroup, Label, Severity};
+use granary_registry::{DType, EventTime, FeatureGroup, Label, Severity, Value};
 use granary_storage::{
-    BuilderLock, ExpectationOutcome, InputFile, Manifest, OfflineStore, Version,
+    BuilderLock, ColumnStatistics, ExpectationOutcome, InputFile, Manifest, OfflineStore, Version,
 };
 use rayon::prelude::*;
 
@@ -21,7 +21,7 @@ use crate::quality;
 use crate::source::FileHash;
 
 /// What a build asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct BuildPlan<'a> {
     /// The instant at which features are finalized, unless an event is newer.
     pub as_of: EventTime,
@@ -59,16 +59,19 @@ pub fn build(
     let key = Field::new(&job.source_of(group).1.key, DataType::Utf8, false);
     let mut fields = vec![key];
     fields.extend(feature_columns::fields(&gathered.fold, &slots, &folded.columns));
-    let statistics = group.features.par_iter().zip(&folded.columns).map(|(feature, column)| {
-        quality::statistics(&feature.name, feature.dtype, column)
-    });
+    let statistics = group
+        .features
+        .par_iter()
+        .zip(&folded.columns)
+        .map(|(feature, column)| statistics(&feature.name, feature.dtype, column))
+        .collect::<Result<Vec<_>, Error>>()?;
     let manifest = Manifest {
         fingerprint: group.fingerprint.to_string(),
         log_offset: job.log_until,
         as_of: as_of.0,
         watermark,
         rows: folded.keys.len() as u64,
-        columns: statistics.collect(),
+        columns: statistics,
         expectations: outcomes,
         duration_ms: 0,
         embedder: uses_vectors(group).then(|| job.embedder.id().to_owned()),
@@ -114,18 +117,15 @@ pub fn build_label(
         Field::new(&label.column, DataType::Int64, true),
         Field::new("split", DataType::Utf8, false),
     ];
-    let statistics = |name: &str, dtype, at: usize| {
-        quality::statistics(name, dtype, &folded.columns[at])
-    };
     let manifest = Manifest {
         fingerprint: job.registry.fingerprint().to_string(),
         log_offset: job.log_until,
         as_of: plan.as_of.0,
         rows: rows as u64,
         columns: vec![
-            statistics("as_of", DType::Timestamp, 0),
-            statistics(&label.column, DType::Int, 1),
-            statistics("split", DType::Categorical, 2),
+            statistics("as_of", DType::Timestamp, &folded.columns[0])?,
+            statistics(&label.column, DType::Int, &folded.columns[1])?,
+            statistics("split", DType::Categorical, &folded.columns[2])?,
         ],
         ..manifest(job, &label.name, &labels.files, plan)
     };
@@ -148,18 +148,19 @@ pub fn input_file(file: &FileHash) -> InputFile {
     InputFile {
         path: file.path.display().to_string(),
         bytes: file.bytes,
-        blake3: file.blake3.clone(),
+        blake3: file.blake3.to_hex().to_string(),
     }
 }
 
 /// Runs the expectations of every feature; a broken one of severity `error` stops the build.
 fn check(group: &FeatureGroup, columns: &[ArrayRef]) -> Result<Vec<ExpectationOutcome>, Error> {
-    let outcomes: Vec<quality::Outcome> = group
+    let outcomes: Vec<Vec<quality::Outcome>> = group
         .features
         .par_iter()
         .zip(columns)
-        .flat_map_iter(|(feature, column)| quality::check(feature, column))
-        .collect();
+        .map(|(feature, column)| quality::check(feature, column).map_err(Error::Expression))
+        .collect::<Result<_, _>>()?;
+    let outcomes = outcomes.concat();
     let broken: Vec<String> = outcomes
         .iter()
         .filter(|outcome| !outcome.passed && outcome.severity == Severity::Error)
@@ -173,14 +174,40 @@ fn check(group: &FeatureGroup, columns: &[ArrayRef]) -> Result<Vec<ExpectationOu
 
 fn expectation(outcome: quality::Outcome) -> ExpectationOutcome {
     ExpectationOutcome {
-        feature: outcome.feature,
+        feature: outcome.feature.to_string(),
         rule: outcome.rule,
         severity: match outcome.severity {
             Severity::Error => "error".to_owned(),
             Severity::Warn => "warn".to_owned(),
         },
         passed: outcome.passed,
-        detail: outcome.detail,
+        detail: outcome.detail.to_string(),
+    }
+}
+
+fn statistics(name: &str, dtype: DType, column: &ArrayRef) -> Result<ColumnStatistics, Error> {
+    let held = quality::statistics(name, dtype, column).map_err(Error::Expression)?;
+    Ok(ColumnStatistics {
+        name: held.name,
+        dtype: dtype.to_string(),
+        nulls: held.nulls as u64,
+        min: json(&held.min),
+        max: json(&held.max),
+        mean: held.mean,
+        distinct: held.distinct.map(|distinct| distinct as u64),
+    })
+}
+
+/// A value as a manifest holds it.
+pub fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Int(x) => (*x).into(),
+        Value::Float(x) => (*x).into(),
+        Value::Bool(x) => (*x).into(),
+        Value::Text(x) => (&**x).into(),
+        Value::Timestamp(x) => x.to_string().into(),
+        Value::Vector(x) => x.to_vec().into(),
     }
 }
 
@@ -204,7 +231,8 @@ fn publish(
     writer.features(schema.clone())?;
     writer.write_features(&RecordBatch::try_new(schema, columns)?)?;
     for (key, state) in folded.keys.iter().zip(&folded.states) {
-        writer.append_state(key.as_bytes(), &state.row, &state.vectors)?;
+        let vectors = (!state.vectors.is_empty()).then_some(&state.vectors[..]);
+        writer.append_state(key.as_bytes(), &state.row, vectors)?;
     }
     manifest.duration_ms = (plan.elapsed)() / 1000;
     Ok(writer.publish(manifest)?)

@@ -6,7 +6,7 @@ mod error; // why a job failed
 
 pub mod expression; // expressions of the registry over columns and rows
 pub mod fold; // the states of features and their four moves
-//Q pub mod quality; // expectations and statistics of finished columns
+pub mod quality; // expectations and statistics of finished columns
 pub mod source; // CSV, Parquet, JSON lines -> Arrow batches
 pub mod synth; // demo data: a known truth to learn
 pub mod text; // sentiment and embeddings

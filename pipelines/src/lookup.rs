@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, Int32Type};
 use granary_registry::{Entity, EventTime, Source, Value};
@@ -21,7 +21,7 @@ use crate::intake::Intake;
 use crate::job::Job;
 use crate::point_in_time::{self, Spine};
 use crate::serving::Serving;
-use crate::source::{Chunk, FileHash, SourceFiles, Wanted};
+use crate::source::{Chunk, SourceFiles, Wanted};
 
 /// Answers questions about the past; keeps where each entity's rows are.
 #[derive(Default)]

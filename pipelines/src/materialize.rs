@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::compute;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
-use granary_registry::{DType, EventTime, Feature, FeatureService, Label, Registry};
+use granary_registry::{DType, EventTime, Feature, FeatureService, Label, Registry, Split};
 use granary_storage::InputFile;
 
 use crate::build::input_file;
@@ -19,6 +19,9 @@ use crate::imputation::{self, Fill};
 use crate::job::Job;
 use crate::label::{self, Part};
 use crate::point_in_time::{self, Spine};
+
+/// Of a spine without a label.
+const DEFAULT_SPLIT: Split = Split { train: 0.7, valid: 0.15, by_time: false };
 
 /// Which entities, when, and what came of them.
 pub struct Rows {
@@ -104,7 +107,7 @@ pub fn rows_of_spine(
     let label = label.and_then(|label| {
         column(&label.column).map(|outcomes| (label, outcomes))
     });
-    let parts = label::split(label.map_or_else(Default::default, |(label, _)| label.split), &spine);
+    let parts = label::split(label.map_or(DEFAULT_SPLIT, |(label, _)| label.split), &spine);
     let label = label.map(|(label, outcomes)| (label.column.clone(), outcomes.clone()));
     Ok(Rows { spine, label, parts, inputs: vec![input] })
 }

@@ -27,7 +27,7 @@ pub use definition::{
     FeatureKind, FeatureService, Fingerprint, Function, Imputation, Instant, Label, LabelTarget,
     Registry, Rule, Severity, Source, Split, ValueColumns, Window,
 };
-pub use problem::{Problem, Problems};
+pub use problem::{Problem, Problems, nearest};
 pub use diff::{Change, ChangeKind, Consequence, Subject, diff};
 pub use expression::{BinaryOp, Expression, ScalarFunction, UnaryOp};
 pub use time::{EventTime, Span, TimeError};

@@ -53,6 +53,15 @@ impl Problems {
     }
 }
 
+impl Problems {
+    /// One line each, as compilers print them: `registry.yaml:14: …`.
+    pub fn in_file(&self, file: &str) -> String {
+        let lines: Vec<String> =
+            self.0.iter().map(|problem| format!("{file}:{problem}")).collect();
+        lines.join("\n")
+    }
+}
+
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Problems {
         Problems(vec![problem])
@@ -72,7 +81,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// The name that a misspelt one was probably meant to be.
-pub(crate) fn nearest<'a>(
+pub fn nearest<'a>(
     misspelt: &str,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {

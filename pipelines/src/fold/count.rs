@@ -6,7 +6,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Counts the events that a filter lets through.
 #[derive(Clone, Debug)]
-pub struct Count {
+pub(crate) struct Count {
     /// Only these.
     pub filter: Option<Filter>,
 }

@@ -7,7 +7,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Counts events by the code of their category.
 #[derive(Clone, Debug)]
-pub struct CountBy {
+pub(crate) struct CountBy {
     /// Only these events.
     pub filter: Option<Filter>,
     /// The column of category codes.

@@ -6,7 +6,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Keeps one event's value by order of (event time, dedupe key).
 #[derive(Clone, Debug)]
-pub struct Edge {
+pub(crate) struct Edge {
     /// Only these events.
     pub filter: Option<Filter>,
     /// The column of values.
@@ -17,7 +17,7 @@ pub struct Edge {
 
 /// The event at the edge so far.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EdgeEvent {
+pub(crate) struct EdgeEvent {
     time: i64,
     id: u64,
     value: Value,

@@ -6,7 +6,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Keeps the smallest or the largest number.
 #[derive(Clone, Debug)]
-pub struct Extreme {
+pub(crate) struct Extreme {
     /// Only these events.
     pub filter: Option<Filter>,
     /// The column of numbers.

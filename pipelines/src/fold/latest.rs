@@ -7,7 +7,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Keeps the newest row's value, nulls included: a table's newest row says what holds.
 #[derive(Clone, Debug)]
-pub struct Latest {
+pub(crate) struct Latest {
     /// The column of values.
     pub input: usize,
     /// Answers null for a value older than this at the instant asked for.
@@ -16,7 +16,7 @@ pub struct Latest {
 
 /// The newest row so far.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LatestValue {
+pub(crate) struct LatestValue {
     time: i64,
     position: u64,
     value: Value,

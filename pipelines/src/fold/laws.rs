@@ -374,7 +374,7 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_within_the_lateness_is_the_batch(mut raws in events(), keys in prop::collection::vec(any::<u32>(), 60), twice in prop::collection::vec(any::<prop::sample::Index>(), 0..4)) {
+    fn a_stream_within_the_lateness_is_the_batch(mut raws in events(), keys in prop::collection::vec(0..1000i64, 60), twice in prop::collection::vec(any::<prop::sample::Index>(), 0..4)) {
         distinct_times(&mut raws);
         prop_assume!(!raws.is_empty());
         let bench = bench();
@@ -382,7 +382,7 @@ proptest! {
         let mut order: Vec<(i64, Raw)> = raws
             .iter()
             .zip(&keys)
-            .map(|(raw, key)| (raw.time + i64::from(*key) * LATENESS / i64::from(u32::MAX), raw.clone()))
+            .map(|(raw, key)| (raw.time + key * (LATENESS / 1000), raw.clone()))
             .collect();
         order.sort_by_key(|(arrival, raw)| (*arrival, raw.time));
         let stream: Vec<Raw> = order.into_iter().map(|(_, raw)| raw).collect();

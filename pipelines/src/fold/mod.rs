@@ -23,7 +23,9 @@ mod laws; // batch = stream = point in time = the oracle
 
 pub use codec::{Bytes, DecodeError, Sink};
 pub use events::{Columns, Events, Filter, Input, NO_CATEGORY};
-pub use group::{Applied, CompileError, GroupFold, GroupState, InputKind, InputSpec, Slot};
+pub use group::{
+    Applied, CompileError, GroupFold, GroupState, InputFrom, InputKind, InputSpec, Slot,
+};
 pub use value::{ColumnBuilder, arrow_type, value_at};
 
 use granary_registry::{EventTime, Value};

@@ -7,7 +7,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Keeps count, mean and the sum of squared distances from it.
 #[derive(Clone, Debug)]
-pub struct Moments {
+pub(crate) struct Moments {
     /// Only these events.
     pub filter: Option<Filter>,
     /// The column of numbers.
@@ -18,7 +18,7 @@ pub struct Moments {
 
 /// The first two moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MomentsState {
+pub(crate) struct MomentsState {
     count: u64,
     mean: f64,
     squares: f64,

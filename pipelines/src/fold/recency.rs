@@ -6,7 +6,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Keeps the newest event's instant.
 #[derive(Clone, Debug)]
-pub struct Recency {
+pub(crate) struct Recency {
     /// Only these events.
     pub filter: Option<Filter>,
 }

@@ -8,7 +8,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Keeps sessions as intervals.
 #[derive(Clone, Debug)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     /// Only these events.
     pub filter: Option<Filter>,
     /// The longest gap inside a session.
@@ -19,7 +19,7 @@ pub struct Sessions {
 
 /// Sessions so far.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SessionState {
+pub(crate) struct SessionState {
     /// All that no event can change any more.
     closed: Option<Block>,
     /// In order of time and more than a gap apart.

@@ -6,7 +6,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Sums numbers and counts them.
 #[derive(Clone, Debug)]
-pub struct Sum {
+pub(crate) struct Sum {
     /// Only these events.
     pub filter: Option<Filter>,
     /// The column of numbers.
@@ -17,7 +17,7 @@ pub struct Sum {
 
 /// What has been added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SumState {
+pub(crate) struct SumState {
     sum: f64,
     count: u64,
 }

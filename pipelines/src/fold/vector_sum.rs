@@ -6,7 +6,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Sums vectors and counts them.
 #[derive(Clone, Debug)]
-pub struct VectorSum {
+pub(crate) struct VectorSum {
     /// Only these events.
     pub filter: Option<Filter>,
     /// The column of vectors.
@@ -17,7 +17,7 @@ pub struct VectorSum {
 
 /// What has been added up; no elements when they were left out on reading.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct VectorState {
+pub(crate) struct VectorState {
     count: u64,
     sums: Vec<f64>,
 }

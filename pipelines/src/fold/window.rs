@@ -7,7 +7,7 @@ use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// One partial state per hop, merged when the window is asked for.
 #[derive(Clone, Debug)]
-pub struct Windowed<A> {
+pub(crate) struct Windowed<A> {
     /// What is folded inside the window.
     pub inner: A,
     /// The window that is answered.
@@ -18,7 +18,7 @@ pub struct Windowed<A> {
 
 /// Partials in order of their hop.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Panes<S>(Vec<(i64, S)>);
+pub(crate) struct Panes<S>(Vec<(i64, S)>);
 
 impl<S> Default for Panes<S> {
     fn default() -> Self {
