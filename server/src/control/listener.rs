@@ -116,7 +116,7 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
 }
 
 /// One entity's features in the shape of `GET /features`.
-pub(crate) fn get(
+pub fn get(
     service: &Service,
     key: &str,
     features: &[String],
@@ -131,7 +131,7 @@ pub(crate) fn get(
 }
 
 /// One entity's churn probability in the shape of `POST /predict`.
-pub(crate) fn predict(service: &Service, key: &str) -> Result<serde_json::Value, String> {
+pub fn predict(service: &Service, key: &str) -> Result<serde_json::Value, String> {
     let subject = Subject { key: Some(key.to_owned()), features: Vec::new() };
     let catalog = service.catalog();
     let predictions = service.predict(&[subject]).map_err(text)?;

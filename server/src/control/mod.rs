@@ -6,7 +6,7 @@ mod client; // the side of the command
 mod listener; // the side of the server
 
 pub use client::{Connection, connect};
-pub use listener::ControlListener;
+pub use listener::{ControlListener, get, predict};
 
 use granary_registry::EventTime;
 use serde::{Deserialize, Serialize};

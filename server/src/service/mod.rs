@@ -24,7 +24,8 @@ pub use clock::WallClock;
 pub use error::ServiceError;
 pub use flush::Flusher;
 pub use generation::{GenerationMeta, LoadedVersion};
-pub use open::ServiceOptions;
+pub use open::{ServiceOptions, default_embedder};
+pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};
 pub use push::{PushReport, PushRequest};
 
 use std::sync::atomic::{AtomicI64, AtomicU64};

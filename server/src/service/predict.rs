@@ -15,7 +15,7 @@ use super::Service;
 
 /// Kept beside a model: what it was trained from, so that it is never served over features
 /// that mean something else.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lineage {
     /// The feature service whose features it takes.
     pub service: String,
@@ -27,6 +27,8 @@ pub struct Lineage {
     pub dataset: String,
     /// Seed of the training.
     pub seed: u64,
+    /// Which algorithms were tried.
+    pub models: String,
 }
 
 /// The serving model.
