@@ -2,24 +2,19 @@
 //! Called by the batch build, `materialize` and the reading of labels.
 
 use std::fs;
-use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use granary_registry::Source;
-use memchr::memchr_iter;
 use rayon::prelude::*;
 
 use super::chunk::{Part, cut};
-use super::csv::{Fields, Header, HeaderFault};
-use super::format::{Compression, open_range, open_unpacked, read_full};
-use super::parquet::{Footer, RowGroup};
+use super::format::{Compression, count_lines, open_past, open_range, read_full};
+use super::head::{Head, fields, union_of_names};
+use super::parquet::RowGroup;
 use super::records::{Splitter, Stretch};
 use super::{BadRows, Chunk, Error, Format, Layout, Wanted, find, jsonl, parquet, records};
-
-/// Names less alike than this are not worth proposing.
-const ALIKE: f64 = 0.7;
 
 /// Files of one registry source, found and checked.
 #[derive(Clone, Debug)]
@@ -31,20 +26,6 @@ pub struct SourceFiles {
     heads: Vec<Head>,
     columns: Vec<String>,
     layout: Layout,
-}
-
-/// What the beginning (or the footer) of one file tells.
-#[derive(Clone, Debug)]
-enum Head {
-    Parquet(Footer),
-    Csv {
-        header: Header,
-        compression: Compression,
-    },
-    Jsonl {
-        head: jsonl::Head,
-        compression: Compression,
-    },
 }
 
 /// One input file as a manifest records it.
@@ -137,14 +118,17 @@ impl SourceFiles {
     /// Checks that every file has the wanted columns with types that fit, without reading
     /// rows. `decode` checks the same for its own file.
     pub fn check(&self, columns: &[Wanted]) -> Result<(), Error> {
-        self.heads.iter().enumerate().try_for_each(|(file, head)| {
-            self.check_names(file, columns)?;
-            match head {
-                Head::Parquet(footer) => footer.plan(&self.paths[file], columns).map(drop),
-                Head::Csv { header, .. } => self.fields(file, header, columns).map(drop),
-                Head::Jsonl { .. } => Ok(()),
-            }
-        })
+        self.paths
+            .iter()
+            .zip(&self.heads)
+            .try_for_each(|(path, head)| {
+                head.check_names(path, columns, &self.columns)?;
+                match head {
+                    Head::Parquet(footer) => footer.plan(path, columns).map(drop),
+                    Head::Csv { header, .. } => fields(path, header, columns).map(drop),
+                    Head::Jsonl { .. } => Ok(()),
+                }
+            })
     }
 
     /// Decodes the wanted columns of a chunk and hands on batch after batch; stops at the
@@ -193,8 +177,9 @@ impl SourceFiles {
         sink: &mut dyn FnMut(RecordBatch) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let path = self.paths[chunk.file].as_path();
-        self.check_names(chunk.file, columns)?;
-        let (splitter, start, compression) = match (&self.heads[chunk.file], chunk.part) {
+        let head = &self.heads[chunk.file];
+        head.check_names(path, columns, &self.columns)?;
+        let (splitter, start, compression) = match (head, chunk.part) {
             (Head::Parquet(footer), Part::RowGroup(index)) => {
                 let (source, batch_rows) = (self.source.as_str(), self.layout.batch_rows);
                 let group = RowGroup {
@@ -214,7 +199,7 @@ impl SourceFiles {
                 },
                 _,
             ) => {
-                let fields = self.fields(chunk.file, header, columns)?;
+                let fields = fields(path, header, columns)?;
                 (Splitter::Csv(fields), header.end, *compression)
             }
             (Head::Jsonl { head, compression }, _) => (
@@ -291,48 +276,6 @@ impl SourceFiles {
             .collect())
     }
 
-    fn check_names(&self, file: usize, columns: &[Wanted]) -> Result<(), Error> {
-        let head = &self.heads[file];
-        let missing = match head {
-            // A key that one file lacks is null there; one that no file shows is a mistake.
-            Head::Jsonl { head, .. } if head.empty => None,
-            Head::Jsonl { .. } => columns.iter().find(|column| !self.has(&column.name)),
-            _ => columns
-                .iter()
-                .find(|column| !head.names().any(|name| name == column.name)),
-        };
-        let Some(column) = missing else { return Ok(()) };
-        let present: Vec<String> = head.names().map(str::to_owned).collect();
-        let path = self.paths[file].clone();
-        let (column, nearest) = (column.name.clone(), nearest(&column.name, &present));
-        Err(Error::MissingColumn {
-            path,
-            column,
-            nearest,
-            present,
-        })
-    }
-
-    fn fields(&self, file: usize, header: &Header, columns: &[Wanted]) -> Result<Fields, Error> {
-        let path = self.paths[file].clone();
-        Fields::of(header, columns).map_err(|fault| match fault {
-            HeaderFault::Missing(index) => {
-                let (column, present) = (columns[index].name.clone(), header.names.clone());
-                let nearest = nearest(&column, &present);
-                Error::MissingColumn {
-                    path,
-                    column,
-                    nearest,
-                    present,
-                }
-            }
-            HeaderFault::Repeated(index) => Error::RepeatedColumn {
-                path,
-                column: columns[index].name.clone(),
-            },
-        })
-    }
-
     fn hash_file(&self, path: &Path) -> Result<FileHash, Error> {
         let failed = |error| Error::Io {
             path: path.to_owned(),
@@ -356,80 +299,7 @@ impl SourceFiles {
     }
 }
 
-impl Head {
-    fn read(path: &Path, format: Format) -> Result<Head, Error> {
-        let failed = |error| Error::Io {
-            path: path.to_owned(),
-            error,
-        };
-        if format == Format::Parquet {
-            return Footer::read(path).map(Head::Parquet);
-        }
-        let compression = Compression::of_file(path).map_err(failed)?;
-        let mut input = open_unpacked(path, compression).map_err(failed)?;
-        if format == Format::Jsonl {
-            let head = jsonl::Head::read(input.as_mut()).map_err(failed)?;
-            return Ok(Head::Jsonl { head, compression });
-        }
-        let header = Header::read(input.as_mut()).map_err(failed)?;
-        let header = header.ok_or_else(|| Error::NoHeader {
-            path: path.to_owned(),
-        })?;
-        Ok(Head::Csv {
-            header,
-            compression,
-        })
-    }
-
-    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        match self {
-            Head::Parquet(footer) => Box::new(footer.names()),
-            Head::Csv { header, .. } => Box::new(header.names.iter().map(String::as_str)),
-            Head::Jsonl { head, .. } => Box::new(head.names.iter().map(String::as_str)),
-        }
-    }
-}
-
-fn union_of_names(heads: &[Head]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for name in heads.iter().flat_map(Head::names) {
-        if !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
-        }
-    }
-    names
-}
-
 /// The first error in order, whichever thread was the first to fail.
 fn in_order<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
     results.into_iter().collect()
-}
-
-/// The stream of a file, positioned at its first row.
-fn open_past(path: &Path, compression: Compression, start: u64) -> io::Result<Box<dyn Read>> {
-    let mut input = open_unpacked(path, compression)?;
-    io::copy(&mut input.by_ref().take(start), &mut io::sink())?;
-    Ok(input)
-}
-
-/// Newlines among the first `end` unpacked bytes of a file.
-fn count_lines(path: &Path, compression: Compression, end: u64) -> io::Result<u64> {
-    let mut input = open_unpacked(path, compression)?.take(end);
-    let mut block = vec![0; 256 << 10];
-    let mut lines = 0;
-    loop {
-        let filled = read_full(&mut input, &mut block)?;
-        lines += memchr_iter(b'\n', &block[..filled]).count() as u64;
-        if filled < block.len() {
-            return Ok(lines);
-        }
-    }
-}
-
-fn nearest(name: &str, present: &[String]) -> Option<String> {
-    let alike = |other: &&String| strsim::jaro_winkler(name, other);
-    let best = present
-        .iter()
-        .max_by(|a, b| alike(a).total_cmp(&alike(b)))?;
-    (alike(&best) >= ALIKE).then(|| best.clone())
 }

@@ -7,6 +7,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
+use memchr::memchr_iter;
 
 /// How the rows of a file are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,31 @@ pub(super) fn open_range(path: &Path, start: u64, end: u64) -> io::Result<Box<dy
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(start))?;
     Ok(Box::new(file.take(end.saturating_sub(start))))
+}
+
+/// The stream of a file, positioned at its first row.
+pub(super) fn open_past(
+    path: &Path,
+    compression: Compression,
+    start: u64,
+) -> io::Result<Box<dyn Read>> {
+    let mut input = open_unpacked(path, compression)?;
+    io::copy(&mut input.by_ref().take(start), &mut io::sink())?;
+    Ok(input)
+}
+
+/// Newlines among the first `end` unpacked bytes of a file.
+pub(super) fn count_lines(path: &Path, compression: Compression, end: u64) -> io::Result<u64> {
+    let mut input = open_unpacked(path, compression)?.take(end);
+    let mut block = vec![0; 256 << 10];
+    let mut lines = 0;
+    loop {
+        let filled = read_full(&mut input, &mut block)?;
+        lines += memchr_iter(b'\n', &block[..filled]).count() as u64;
+        if filled < block.len() {
+            return Ok(lines);
+        }
+    }
 }
 
 /// Fills as much of the buffer as the stream still has.

@@ -58,11 +58,8 @@ fn a_bad_value_is_told_with_its_place() {
 
 #[test]
 fn lines_count_through_compression_and_pieces() {
-    let mut text = String::from("a\n");
-    for i in 0..1000 {
-        text.push_str(&format!("{i}\n"));
-    }
-    text.push_str("oops\n");
+    let numbers: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
+    let text = format!("a\n{}\noops\n", numbers.join("\n"));
     let layout = Layout {
         piece: 64,
         block: 50,
@@ -287,4 +284,16 @@ fn a_missing_key_in_parquet_is_a_bad_row_with_its_number() {
         error.starts_with("read t.parquet, row at 2: column `user_id`: `` must not be empty"),
         "{error}"
     );
+}
+
+#[test]
+fn instants_are_read_in_every_iso_form() {
+    let bytes = b"t\n1970-01-02\n1970-01-02T02:00:00+02:00\n1970-01-01 23:00:00.000-01:00\n\
+        1970-01-02T00:00:00.000000Z\n";
+    let directory = tempfile::tempdir().unwrap();
+    let files = file(directory.path(), "t.csv", bytes, Layout::default()).unwrap();
+    let wanted = [Wanted::required("t", DType::Timestamp)];
+    let columns = whole_columns(&files.read(&wanted, &BadRows::strict()).unwrap());
+    let times = columns[0].as_primitive::<TimestampMicrosecondType>();
+    assert_eq!(times.values(), &[86_400_000_000; 4]);
 }

@@ -36,8 +36,9 @@ fn outcome(name: &str, bytes: &[u8], layout: Layout) -> String {
     };
     let (skipping, mut side) = read_skipping(&files, &wanted());
     side.sort_by_key(|line| line["line"].as_u64());
-    side.iter_mut()
-        .for_each(|line| line["file"] = serde_json::Value::Null);
+    for line in &mut side {
+        line["file"] = serde_json::Value::Null;
+    }
     let columns = match &skipping {
         Ok(batches) => format!("{:?}", whole_columns(batches)),
         Err(error) => error_text(error, directory.path()),
