@@ -72,7 +72,7 @@ impl Event {
 }
 
 /// Events of one source as a batch of the wanted columns.
-pub fn batch(events: &[Event], wanted: &[Wanted]) -> Result<RecordBatch, Error> {
+pub(crate) fn batch(events: &[Event], wanted: &[Wanted]) -> Result<RecordBatch, Error> {
     let columns = wanted.iter().map(|wanted| {
         let mut column = ColumnBuilder::new(wanted.dtype);
         for event in events {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::fold::{ColumnBuilder, GroupFold, GroupState};
 
 /// Features of some rows, as one thread filled them.
-pub struct FeatureColumns<'a> {
+pub(crate) struct FeatureColumns<'a> {
     fold: &'a GroupFold,
     slots: &'a [usize],
     columns: Vec<ColumnBuilder>,
@@ -19,13 +19,13 @@ pub struct FeatureColumns<'a> {
 
 impl<'a> FeatureColumns<'a> {
     /// None yet, of these features.
-    pub fn new(fold: &'a GroupFold, slots: &'a [usize]) -> Self {
+    pub(crate) fn new(fold: &'a GroupFold, slots: &'a [usize]) -> Self {
         let columns = slots.iter().map(|&slot| ColumnBuilder::new(fold.slots[slot].dtype));
         FeatureColumns { fold, slots, columns: columns.collect(), rows: Vec::new() }
     }
 
     /// Finalizes a state at an instant into the row `row` of the result.
-    pub fn push(&mut self, row: u32, state: &GroupState, as_of: EventTime) {
+    pub(crate) fn push(&mut self, row: u32, state: &GroupState, as_of: EventTime) {
         self.rows.push(row);
         for (column, &slot) in self.columns.iter_mut().zip(self.slots) {
             column.push(&self.fold.value(slot, state, as_of));
@@ -33,7 +33,7 @@ impl<'a> FeatureColumns<'a> {
     }
 
     /// Joins the parts into columns of all rows, in order of their numbers.
-    pub fn finish(parts: Vec<FeatureColumns<'_>>) -> Result<Vec<ArrayRef>, Error> {
+    pub(crate) fn finish(parts: Vec<FeatureColumns<'_>>) -> Result<Vec<ArrayRef>, Error> {
         let Some(first) = parts.first() else { return Ok(Vec::new()) };
         let count = first.columns.len();
         let rows: Vec<u32> = parts.iter().flat_map(|part| part.rows.iter().copied()).collect();
@@ -60,7 +60,7 @@ fn join(mut parts: Vec<ColumnBuilder>, order: &UInt32Array) -> Result<ArrayRef, 
 }
 
 /// The fields of feature columns.
-pub fn fields(fold: &GroupFold, slots: &[usize], columns: &[ArrayRef]) -> Vec<Field> {
+pub(crate) fn fields(fold: &GroupFold, slots: &[usize], columns: &[ArrayRef]) -> Vec<Field> {
     let field = |(&slot, column): (&usize, &ArrayRef)| {
         Field::new(&*fold.slots[slot].name, column.data_type().clone(), true)
     };

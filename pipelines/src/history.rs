@@ -69,7 +69,7 @@ impl Interner {
 
 /// Numbers the entities of a batch. Keys come as a dictionary mostly, so that each is looked
 /// up once per batch instead of once per row.
-pub fn number(taken: Taken, interner: &Mutex<Interner>) -> Result<Piece, Error> {
+pub(crate) fn number(taken: Taken, interner: &Mutex<Interner>) -> Result<Piece, Error> {
     let keys = &taken.keys;
     let lock = || interner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let entities = if let Some(dictionary) = keys.as_dictionary_opt::<Int32Type>() {

@@ -25,7 +25,7 @@ pub struct Fill {
 
 /// Fits a feature's imputation and applies it; none for a feature without one, or when the
 /// training part has no value to fit it on.
-pub fn fit(
+pub(crate) fn fit(
     feature: &Feature,
     column: &ArrayRef,
     parts: &[Part],

@@ -19,7 +19,7 @@ use crate::text::Embedder;
 
 /// What to decode of a source for one group, and how to turn it into columns.
 #[derive(Debug)]
-pub struct Intake {
+pub(crate) struct Intake {
     wanted: Vec<Wanted>,
     time: Option<usize>,
     id: Option<usize>,
@@ -30,7 +30,7 @@ pub struct Intake {
 
 /// Rows ready to be folded.
 #[derive(Debug)]
-pub struct Taken {
+pub(crate) struct Taken {
     /// Entity keys, as the source has them.
     pub keys: ArrayRef,
     /// What the folds read.
@@ -50,7 +50,7 @@ enum Reader {
 
 impl Intake {
     /// Plans for a group over files that have the columns `present`.
-    pub fn new(
+    pub(crate) fn new(
         fold: &GroupFold,
         source: &Source,
         entity: &Entity,
@@ -98,12 +98,12 @@ impl Intake {
     }
 
     /// The columns to decode; the entity's key comes first.
-    pub fn wanted(&self) -> &[Wanted] {
+    pub(crate) fn wanted(&self) -> &[Wanted] {
         &self.wanted
     }
 
     /// Evaluates a batch of exactly the wanted columns.
-    pub fn take(&self, batch: &RecordBatch) -> Result<Taken, Error> {
+    pub(crate) fn take(&self, batch: &RecordBatch) -> Result<Taken, Error> {
         let rows = batch.num_rows();
         let mut arrays = batch.columns().to_vec();
         for program in &self.derived {

@@ -19,7 +19,7 @@ use crate::point_in_time::{self, Spine};
 use crate::source::{FileHash, SourceFiles, Wanted};
 
 /// A label's rows.
-pub struct Labels {
+pub(crate) struct Labels {
     /// Entities and instants.
     pub spine: Spine,
     /// 1 or 0, or null where the source has none.
@@ -51,7 +51,7 @@ impl Part {
 }
 
 /// Reads a label's rows in file order. `clock` is the instant of labels that have none.
-pub fn read(job: &Job<'_>, label: &Label, clock: EventTime) -> Result<Labels, Error> {
+pub(crate) fn read(job: &Job<'_>, label: &Label, clock: EventTime) -> Result<Labels, Error> {
     let source = job.registry.source(&label.source).expect("checked: a label's source exists");
     let entity = job.registry.entity(&label.entity).expect("checked: a label's entity exists");
     match &label.target {
@@ -237,7 +237,7 @@ fn inactivity(
 
 impl Labels {
     /// The outcome of a row as 1, 0 or null.
-    pub fn outcome(&self, row: usize) -> Value {
+    pub(crate) fn outcome(&self, row: usize) -> Value {
         self.outcomes[row].map_or(Value::Null, |outcome| Value::Int(i64::from(outcome)))
     }
 }

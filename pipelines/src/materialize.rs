@@ -1,27 +1,33 @@
 //! `materialize`: a training set at label instants. Features as of each instant, gaps filled
 //! with what was fitted on the training part, and the part of the split beside the label.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow::compute;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
-use granary_registry::{DType, EventTime, Feature, FeatureService, Label, Registry, Split};
+use granary_registry::{
+    DType, EventTime, Feature, FeatureService, Label, Registry, Source, Span, Split, Value,
+};
 use granary_storage::InputFile;
 
 use crate::build::input_file;
 use crate::error::Error;
 use crate::feature_columns;
-use crate::fold::ColumnBuilder;
+use crate::fold::{ColumnBuilder, value_at};
 use crate::imputation::{self, Fill};
 use crate::job::Job;
 use crate::label::{self, Part};
 use crate::point_in_time::{self, Spine};
+use crate::source::{SourceFiles, Wanted};
 
 /// Of a spine without a label.
 const DEFAULT_SPLIT: Split = Split { train: 0.7, valid: 0.15, by_time: false };
+
+/// Names that a spine's instant may have.
+const INSTANT_COLUMNS: [&str; 3] = ["as_of", "event_timestamp", "timestamp"];
 
 /// Which entities, when, and what came of them.
 pub struct Rows {
@@ -69,47 +75,54 @@ pub fn rows_of_label(job: &Job<'_>, label: &Label, clock: EventTime) -> Result<(
     Ok((rows, left_out))
 }
 
-/// The rows of one's own spine: the entity's key, an instant column (`as_of`,
-/// `event_timestamp` or `timestamp`), and the label's column if it is there.
+/// The rows of one's own spine, a CSV, Parquet or JSON lines file: the entity's key, an
+/// instant column (`as_of`, `event_timestamp` or `timestamp`), and the label's column if it
+/// is there.
 pub fn rows_of_spine(
-    registry: &Registry,
+    job: &Job<'_>,
     service: &FeatureService,
     label: Option<&Label>,
-    batches: &[RecordBatch],
-    input: InputFile,
+    path: &Path,
 ) -> Result<Rows, Error> {
-    let wrong = |reason: String| Error::Row { what: format!("spine {}", input.path), reason };
-    let schema = batches.first().map(RecordBatch::schema).ok_or_else(|| wrong("has no rows".into()))?;
-    let batch = compute::concat_batches(&schema, batches)?;
-    let key = &entity_of(registry, service)?.key;
-    let column = |name: &str| batch.column_by_name(name);
-    let names = || schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
-    let keys = column(key).ok_or_else(|| wrong(format!("has no key column `{key}`; it has {}", names())))?;
-    let instants = ["as_of", "event_timestamp", "timestamp"].iter().find_map(|name| column(name));
-    let instants = instants.ok_or_else(|| {
-        wrong(format!("has no column `as_of`, `event_timestamp` or `timestamp`; it has {}", names()))
-    })?;
-    let keys = compute::cast(keys, &DataType::Utf8)?;
-    let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
-    let instants = compute::cast(instants, &micros)?;
-    if keys.null_count() + instants.null_count() > 0 {
-        return Err(wrong("a key or an instant is null; every row needs both".into()));
-    }
-    let spine = Spine {
-        keys: keys.as_string::<i32>().iter().flatten().map(Arc::from).collect(),
-        instants: instants
-            .as_primitive::<TimestampMicrosecondType>()
-            .values()
-            .iter()
-            .map(|&time| EventTime(time))
-            .collect(),
+    let entity = entity_of(job.registry, service)?;
+    let source = Source {
+        name: "spine".to_owned(),
+        paths: vec![path.display().to_string()],
+        entity: entity.name.clone(),
+        event_time: None,
+        id: None,
+        allowed_lateness: Span(0),
+        columns: Vec::new(),
+        derived: Vec::new(),
     };
-    let label = label.and_then(|label| {
-        column(&label.column).map(|outcomes| (label, outcomes))
-    });
-    let parts = label::split(label.map_or(DEFAULT_SPLIT, |(label, _)| label.split), &spine);
-    let label = label.map(|(label, outcomes)| (label.column.clone(), outcomes.clone()));
-    Ok(Rows { spine, label, parts, inputs: vec![input] })
+    let files = SourceFiles::find(&source, Path::new(""))?;
+    let instant = INSTANT_COLUMNS.into_iter().find(|name| files.has(name));
+    let instant = instant.ok_or_else(|| Error::NoColumn {
+        source_name: path.display().to_string(),
+        wanted: INSTANT_COLUMNS.join("` or `"),
+        present: files.columns().join(", "),
+    })?;
+    let label = label.filter(|label| files.has(&label.column));
+    let mut wanted = vec![
+        Wanted::required(&entity.key, DType::Text).plain(),
+        Wanted::required(instant, DType::Timestamp),
+    ];
+    wanted.extend(label.map(|label| Wanted::optional(&label.column, DType::Int)));
+    let mut spine = Spine::default();
+    let mut outcomes = ColumnBuilder::new(DType::Int);
+    for batch in files.read(&wanted, job.bad_rows)? {
+        let keys = batch.column(0).as_string::<i32>();
+        let instants = batch.column(1).as_primitive::<TimestampMicrosecondType>().values();
+        spine.keys.extend(keys.iter().flatten().map(Arc::from));
+        spine.instants.extend(instants.iter().map(|&time| EventTime(time)));
+        for row in 0..batch.num_rows() {
+            outcomes.push(&batch.columns().get(2).map_or(Value::Null, |held| value_at(held, row)));
+        }
+    }
+    let parts = label::split(label.map_or(DEFAULT_SPLIT, |label| label.split), &spine);
+    let label = label.map(|label| (label.column.clone(), outcomes.finish(0)));
+    let inputs = files.hash()?.iter().map(input_file).collect();
+    Ok(Rows { spine, label, parts, inputs })
 }
 
 /// Computes the features of a service for every row.

@@ -23,7 +23,7 @@ pub struct Spine {
 
 /// The features of `slots` for every row of the spine, in its order. An entity without
 /// history has the values of an empty one.
-pub fn sweep(
+pub(crate) fn sweep(
     fold: &GroupFold,
     history: &History,
     spine: &Spine,

@@ -18,13 +18,13 @@ const ROW_FORMAT: u8 = 1;
 
 /// The parts of a stored row.
 #[derive(Debug, Default)]
-pub struct Row<'a> {
+pub(crate) struct Row<'a> {
     parts: Vec<Part<'a>>,
 }
 
 /// One group's part.
 #[derive(Clone, Debug)]
-pub struct Part<'a> {
+pub(crate) struct Part<'a> {
     /// Number of the group in the generation.
     pub group: usize,
     /// Its state.
@@ -35,7 +35,7 @@ pub struct Part<'a> {
 
 impl<'a> Row<'a> {
     /// Reads the parts of a row without decoding them.
-    pub fn parse(row: &'a [u8]) -> Result<Row<'a>, DecodeError> {
+    pub(crate) fn parse(row: &'a [u8]) -> Result<Row<'a>, DecodeError> {
         let mut bytes = Bytes::new(row, None);
         match bytes.byte()? {
             ROW_FORMAT => {}
@@ -57,24 +57,24 @@ impl<'a> Row<'a> {
     }
 
     /// The part of a group, if the entity has one.
-    pub fn part(&self, group: usize) -> Option<&Part<'a>> {
+    pub(crate) fn part(&self, group: usize) -> Option<&Part<'a>> {
         self.parts.iter().find(|part| part.group == group)
     }
 
     /// All parts, in order.
-    pub fn parts(&self) -> &[Part<'a>] {
+    pub(crate) fn parts(&self) -> &[Part<'a>] {
         &self.parts
     }
 }
 
 /// Begins a row.
-pub fn begin(out: &mut Sink) {
+pub(crate) fn begin(out: &mut Sink) {
     out.clear();
     out.row.push(ROW_FORMAT);
 }
 
 /// Adds a group's part to a row.
-pub fn append(out: &mut Sink, group: usize, state: &[u8], vectors: &[u8]) {
+pub(crate) fn append(out: &mut Sink, group: usize, state: &[u8], vectors: &[u8]) {
     out.unsigned(group as u64);
     out.unsigned(vectors.len() as u64);
     out.text(state);

@@ -9,6 +9,7 @@ mod error; // what can go wrong, and how it is told
 mod wanted; // which columns to decode, and as what
 
 mod files;
+mod head; // which columns a file has, from its header or footer
 mod find; // from the registry's paths to files
 mod format; // formats and compressions, and opening a file as a stream of bytes // the files of one source: columns, hashes, chunks, decoding
 

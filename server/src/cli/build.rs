@@ -1,6 +1,5 @@
 //! `granary build`: raw rows to versions of the offline store.
 
-use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
@@ -20,7 +19,7 @@ use super::stage::Stage;
   granary build
   granary build --group user_activity_features --force
   granary build --on-bad-row skip")]
-pub struct Args {
+pub(super) struct Args {
     /// Only this group or label; may be given several times
     #[arg(long, value_name = "NAME")]
     pub group: Vec<String>,
@@ -33,7 +32,7 @@ pub struct Args {
 
 /// What happens to rows that cannot be read.
 #[derive(clap::Args, Debug, Clone, Copy)]
-pub struct BadRowArgs {
+pub(super) struct BadRowArgs {
     /// What happens to rows that cannot be read
     #[arg(long, value_enum, default_value_t = OnBadRow::Fail, env = "GRANARY_ON_BAD_ROW")]
     pub on_bad_row: OnBadRow,
@@ -41,7 +40,7 @@ pub struct BadRowArgs {
 
 /// What happens to rows that cannot be read.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnBadRow {
+pub(super) enum OnBadRow {
     /// Stop with file, line, column, value and reason.
     Fail,
     /// Leave them out, count them, and write them to bad_rows/.
@@ -49,14 +48,14 @@ pub enum OnBadRow {
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let lock = context.data.lock_builder()?;
     build_all(&context, &lock, args, &mut |stage| stage.print(common.json))
 }
 
 /// Builds what is asked for, telling of each group as it is done.
-pub fn build_all(
+pub(super) fn build_all(
     context: &Context,
     lock: &BuilderLock,
     args: &Args,
@@ -199,9 +198,8 @@ fn finish(mut stage: Stage, built: Option<&Built>, skipped_rows: u64) -> Stage {
     stage
 }
 
-/// The file that bad rows go to; made only when one is met.
-pub struct SideFile {
-    skip: bool,
+/// The file that bad rows go to.
+pub(super) struct SideFile {
     file: Option<Arc<Mutex<AtomicFile>>>,
 }
 
@@ -220,25 +218,26 @@ impl std::io::Write for Shared {
 
 impl SideFile {
     /// Opens it if rows are to be skipped.
-    pub fn new(context: &Context, args: BadRowArgs) -> anyhow::Result<SideFile> {
-        let skip = args.on_bad_row == OnBadRow::Skip;
-        let file = match skip {
-            true => Some(Arc::new(Mutex::new(context.data.bad_rows_writer("bad_rows.jsonl")?))),
-            false => None,
+    pub(super) fn new(context: &Context, args: BadRowArgs) -> anyhow::Result<SideFile> {
+        let file = match args.on_bad_row {
+            OnBadRow::Skip => {
+                Some(Arc::new(Mutex::new(context.data.bad_rows_writer("bad_rows.jsonl")?)))
+            }
+            OnBadRow::Fail => None,
         };
-        Ok(SideFile { skip, file })
+        Ok(SideFile { file })
     }
 
     /// The rule for the decoders.
-    pub fn rule(&self) -> BadRows {
-        match (&self.file, self.skip) {
-            (Some(file), true) => BadRows::skip(Box::new(Shared(file.clone()))),
-            _ => BadRows::strict(),
+    pub(super) fn rule(&self) -> BadRows {
+        match &self.file {
+            Some(file) => BadRows::skip(Box::new(Shared(file.clone()))),
+            None => BadRows::strict(),
         }
     }
 
     /// Makes the file visible, once no decoder writes any more.
-    pub fn commit(self) -> anyhow::Result<()> {
+    pub(super) fn commit(self) -> anyhow::Result<()> {
         if let Some(file) = self.file.and_then(Arc::into_inner) {
             file.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).commit()?;
         }

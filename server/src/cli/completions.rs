@@ -7,12 +7,12 @@ use clap_complete::Shell;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Example:
   granary completions bash > /etc/bash_completion.d/granary")]
-pub struct Args {
+pub(super) struct Args {
     /// The shell
     pub shell: Shell,
 }
 
 /// Runs it.
-pub fn run(args: &Args, command: &mut Command) {
+pub(super) fn run(args: &Args, command: &mut Command) {
     clap_complete::generate(args.shell, command, "granary", &mut std::io::stdout());
 }

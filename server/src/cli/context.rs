@@ -58,7 +58,7 @@ impl Common {
 }
 
 /// Reads and checks a registry file; all its problems come at once.
-pub fn read_registry(path: &std::path::Path) -> anyhow::Result<(Registry, String)> {
+pub(super) fn read_registry(path: &std::path::Path) -> anyhow::Result<(Registry, String)> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("read {}: name the registry with --registry", path.display()))?;
     let registry = Registry::parse(&text)
@@ -110,7 +110,7 @@ impl Context {
 }
 
 /// Sizes the pool that jobs run on.
-pub fn start_threads(threads: Option<usize>) -> anyhow::Result<()> {
+pub(super) fn start_threads(threads: Option<usize>) -> anyhow::Result<()> {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
     builder.build_global().context("start the threads of the jobs")
 }

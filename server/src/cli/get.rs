@@ -13,7 +13,7 @@ use crate::service::ServiceOptions;
 #[command(after_help = "Examples:
   granary get 4b3f0c2a91de
   granary get 4b3f0c2a91de purchases_7d last_active_days --as-of 2025-12-01T00:00:00Z --json")]
-pub struct Args {
+pub(super) struct Args {
     /// Key of the entity, such as a user id
     pub key: String,
     /// Names of features; all if absent
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let as_of = args.as_of.map(|instant| instant.0);
     let row: serde_json::Value = match control::connect(&context.data)? {

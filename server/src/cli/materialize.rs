@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use granary_pipelines::materialize::{self, Rows, TrainingSet};
-use granary_pipelines::source::read_parquet;
 use granary_pipelines::{Job, Part, Progress, build};
 use granary_registry::{EventTime, FeatureService, Label};
-use granary_storage::{BuilderLock, InputFile, OfflineStore, read_dataset, write_dataset};
+use granary_storage::{BuilderLock, OfflineStore, read_dataset, write_dataset};
 use serde_json::json;
 
 use super::build::{BadRowArgs, SideFile};
@@ -17,18 +16,18 @@ use super::show::{self, Bar};
 use super::stage::Stage;
 
 /// Name of the training set in the materialized store.
-pub const DATASET: &str = "training_dataset";
+pub(super) const DATASET: &str = "training_dataset";
 
 /// Compute a training set: features as of each label's instant
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   granary materialize
   granary materialize --spine my_users.parquet   columns: user_id, as_of, and the label if known")]
-pub struct Args {
+pub(super) struct Args {
     /// The feature service whose features are taken; the first one with a label if absent
     #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
-    /// Entities and instants of your own, as Parquet, instead of the label's
+    /// Entities and instants of your own (Parquet, CSV or JSON lines), instead of the label's
     #[arg(long, value_name = "FILE")]
     pub spine: Option<PathBuf>,
     /// Compute even if the inputs are unchanged
@@ -39,7 +38,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let lock = context.data.lock_builder()?;
     materialize(&context, &lock, args)?.print(common.json);
@@ -47,7 +46,7 @@ pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
 }
 
 /// Writes the training set, unless its inputs are unchanged.
-pub fn materialize(context: &Context, lock: &BuilderLock, args: &Args) -> anyhow::Result<Stage> {
+pub(super) fn materialize(context: &Context, lock: &BuilderLock, args: &Args) -> anyhow::Result<Stage> {
     let (service, label) = service_of(context, args.service.as_deref())?;
     let side = SideFile::new(context, args.bad_rows)?;
     let bad_rows = side.rule();
@@ -79,7 +78,7 @@ pub fn materialize(context: &Context, lock: &BuilderLock, args: &Args) -> anyhow
 }
 
 /// The service asked for, or the first with a label, and its label.
-pub fn service_of<'a>(
+pub(super) fn service_of<'a>(
     context: &'a Context,
     name: Option<&str>,
 ) -> anyhow::Result<(&'a FeatureService, Option<&'a Label>)> {
@@ -108,23 +107,12 @@ fn rows(
     args: &Args,
 ) -> anyhow::Result<(Rows, u64)> {
     if let Some(path) = &args.spine {
-        let batches = read_parquet(path)?;
-        let input = spine_input(path)?;
-        return Ok((materialize::rows_of_spine(job.registry, service, label, &batches, input)?, 0));
+        return Ok((materialize::rows_of_spine(job, service, label, path)?, 0));
     }
     let Some(label) = label else {
         bail!("feature service `{}` has no label; name one in the registry, or pass --spine", service.name);
     };
     Ok(materialize::rows_of_label(job, label, clock)?)
-}
-
-fn spine_input(path: &PathBuf) -> anyhow::Result<InputFile> {
-    let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
-    Ok(InputFile {
-        path: path.display().to_string(),
-        bytes: bytes.len() as u64,
-        blake3: blake3::hash(&bytes).to_hex().to_string(),
-    })
 }
 
 fn inputs_fingerprint(
@@ -160,7 +148,8 @@ fn inputs_fingerprint(
         }
     }
     if let Some(path) = &args.spine {
-        hasher.update(spine_input(path)?.blake3.as_bytes());
+        let bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+        hasher.update(&bytes);
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

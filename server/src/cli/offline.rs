@@ -8,7 +8,7 @@ use super::show;
 
 /// List, show or clean up versions of the offline store
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -33,7 +33,7 @@ enum Command {
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let data = DataDir::open(&common.data_dir)?;
     let store = OfflineStore::new(&data);
     match &args.command {

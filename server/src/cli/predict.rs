@@ -9,13 +9,13 @@ use crate::service::ServiceOptions;
 #[command(after_help = "Examples:
   granary predict 4b3f0c2a91de
   granary predict 4b3f0c2a91de --json")]
-pub struct Args {
+pub(super) struct Args {
     /// Key of the entity, such as a user id
     pub key: String,
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let prediction: serde_json::Value = match control::connect(&context.data)? {
         Some(server) => server.ask(&Request::Predict { key: args.key.clone() }, &|_| {})?,

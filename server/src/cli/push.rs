@@ -13,14 +13,14 @@ use crate::service::{PushReport, PushRequest, ServiceOptions};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   granary push            beside a running server, or without one")]
-pub struct Args {
+pub(super) struct Args {
     /// Load even versions that are older than those served, or the very same
     #[arg(long)]
     pub force: bool,
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let bar = Bar::new("push");
     let follow = |progress: Progress<'_>| bar.follow(progress);
@@ -43,7 +43,7 @@ fn push(
 }
 
 /// What a push did, as a stage.
-pub fn stage(report: &PushReport) -> Stage {
+pub(super) fn stage(report: &PushReport) -> Stage {
     let detail = format!("generation {}", report.generation);
     if report.unchanged {
         return Stage::skipped("push", detail);

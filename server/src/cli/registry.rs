@@ -9,7 +9,7 @@ use super::show;
 
 /// Check, show or compare feature definitions
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -30,7 +30,7 @@ enum Command {
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Schema => println!("{}", serde_json::to_string_pretty(&json_schema())?),
         Command::Check => check(common)?,

@@ -17,14 +17,14 @@ use crate::{http, resp};
 #[command(after_help = "Examples:
   granary serve
   granary serve --http 127.0.0.1:0 --resp 127.0.0.1:0   free ports, written to <data-dir>/serving.json")]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     pub doors: Doors,
 }
 
 /// Where a server listens.
 #[derive(clap::Args, Debug, Clone)]
-pub struct Doors {
+pub(super) struct Doors {
     /// Address of HTTP; port 0 picks a free one
     #[arg(long, env = "GRANARY_HTTP", default_value = "127.0.0.1:8000", value_name = "ADDR:PORT")]
     pub http: SocketAddr,
@@ -48,7 +48,7 @@ fn span(text: &str) -> Result<Span, String> {
 
 impl Doors {
     /// How the service behind the doors is opened.
-    pub fn options(&self) -> ServiceOptions {
+    pub(super) fn options(&self) -> ServiceOptions {
         ServiceOptions {
             max_future: self.max_future,
             cache_bytes: self.cache_mb << 20,
@@ -58,13 +58,13 @@ impl Doors {
 }
 
 /// The sockets, bound but not yet served.
-pub struct Bound {
+pub(super) struct Bound {
     http: TcpListener,
     resp: Option<TcpListener>,
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let bound = bind(&args.doors)?;
     let service = context.service(args.doors.options())?;
@@ -78,7 +78,7 @@ pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
 }
 
 /// Binds the sockets; a taken port is an error that says what to do.
-pub fn bind(doors: &Doors) -> anyhow::Result<Bound> {
+pub(super) fn bind(doors: &Doors) -> anyhow::Result<Bound> {
     let http = listen("HTTP", "--http", doors.http)?;
     let resp = match doors.no_resp {
         true => None,
@@ -102,19 +102,19 @@ fn listen(door: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpList
 
 impl Bound {
     /// Where HTTP is.
-    pub fn http_addr(&self) -> anyhow::Result<SocketAddr> {
+    pub(super) fn http_addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.http.local_addr()?)
     }
 
     /// Where RESP is, if it is.
-    pub fn resp_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
+    pub(super) fn resp_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
         Ok(self.resp.as_ref().map(TcpListener::local_addr).transpose()?)
     }
 }
 
 /// Serves until SIGTERM or SIGINT: then requests in flight are finished, changed rows
 /// flushed, and the socket files taken away.
-pub fn serve(
+pub(super) fn serve(
     context: &Context,
     service: &Service,
     bound: Bound,

@@ -11,7 +11,7 @@ use saphyr::{LoadableYamlNode, Scalar, Yaml};
 const FILE: &str = "granary.yaml";
 
 /// Puts the file's settings beneath a command line, if there is a file.
-pub fn beneath(command: Command) -> anyhow::Result<Command> {
+pub(super) fn beneath(command: Command) -> anyhow::Result<Command> {
     if !Path::new(FILE).exists() {
         return Ok(command);
     }

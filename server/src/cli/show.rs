@@ -7,9 +7,9 @@ use granary_pipelines::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A table with a header; columns listed in `right` are numbers.
-pub fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+pub(super) fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header.iter().map(Cell::new));
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header.iter().map(Cell::new));
     table.add_rows(rows);
     for &column in right {
         if let Some(column) = table.column_mut(column) {
@@ -20,7 +20,7 @@ pub fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<Item = Ve
 }
 
 /// `2,450,123`
-pub fn count(number: u64) -> String {
+pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -33,7 +33,7 @@ pub fn count(number: u64) -> String {
 }
 
 /// `13.6 M/s`
-pub fn rate(number: u64, took: Duration) -> String {
+pub(super) fn rate(number: u64, took: Duration) -> String {
     let per_second = number as f64 / took.as_secs_f64().max(1e-9);
     match per_second {
         rate if rate >= 1e6 => format!("{:.1} M/s", rate / 1e6),
@@ -43,7 +43,7 @@ pub fn rate(number: u64, took: Duration) -> String {
 }
 
 /// `1.2 MB`
-pub fn bytes(number: u64) -> String {
+pub(super) fn bytes(number: u64) -> String {
     match number as f64 {
         size if size >= 1e9 => format!("{:.1} GB", size / 1e9),
         size if size >= 1e6 => format!("{:.1} MB", size / 1e6),
@@ -53,14 +53,14 @@ pub fn bytes(number: u64) -> String {
 }
 
 /// A progress bar that follows a job's stages; invisible where no person watches.
-pub struct Bar {
+pub(super) struct Bar {
     bar: ProgressBar,
     started: Instant,
 }
 
 impl Bar {
     /// A bar for a stage.
-    pub fn new(what: &str) -> Bar {
+    pub(super) fn new(what: &str) -> Bar {
         let bar = ProgressBar::new_spinner();
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
@@ -68,7 +68,7 @@ impl Bar {
     }
 
     /// Follows a job.
-    pub fn follow(&self, progress: Progress<'_>) {
+    pub(super) fn follow(&self, progress: Progress<'_>) {
         match progress {
             Progress::Begin { what, rows } => self.begin(what, rows),
             Progress::Rows(rows) => self.bar.inc(rows),
@@ -76,7 +76,7 @@ impl Bar {
     }
 
     /// Begins a stage with so many units ahead.
-    pub fn begin(&self, what: &str, units: Option<u64>) {
+    pub(super) fn begin(&self, what: &str, units: Option<u64>) {
         let template = match units {
             Some(_) => "{prefix:30} {bar:30} {human_pos}/{human_len} {per_sec} {eta}",
             None => "{prefix:30} {spinner} {human_pos} {per_sec}",
@@ -89,17 +89,17 @@ impl Bar {
     }
 
     /// Sets how far it is.
-    pub fn at(&self, position: u64) {
+    pub(super) fn at(&self, position: u64) {
         self.bar.set_position(position);
     }
 
     /// Time since the bar was made.
-    pub fn elapsed(&self) -> Duration {
+    pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Takes the bar away and says how long it was there.
-    pub fn finish(self) -> Duration {
+    pub(super) fn finish(self) -> Duration {
         self.bar.finish_and_clear();
         self.started.elapsed()
     }

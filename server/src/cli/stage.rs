@@ -9,7 +9,7 @@ use super::show;
 
 /// A finished stage.
 #[derive(Debug, Serialize)]
-pub struct Stage {
+pub(super) struct Stage {
     /// `build user_activity_features`
     pub stage: String,
     /// Whether its inputs were unchanged, so that nothing was done.
@@ -26,7 +26,7 @@ pub struct Stage {
 
 impl Stage {
     /// A stage that did something.
-    pub fn done(stage: impl Into<String>, rows: u64, took: Duration, detail: String) -> Stage {
+    pub(super) fn done(stage: impl Into<String>, rows: u64, took: Duration, detail: String) -> Stage {
         Stage {
             stage: stage.into(),
             skipped: false,
@@ -38,12 +38,12 @@ impl Stage {
     }
 
     /// A stage whose inputs were unchanged.
-    pub fn skipped(stage: impl Into<String>, detail: String) -> Stage {
+    pub(super) fn skipped(stage: impl Into<String>, detail: String) -> Stage {
         Stage { skipped: true, ..Stage::done(stage, 0, Duration::ZERO, detail) }
     }
 
     /// Prints it.
-    pub fn print(&self, json: bool) {
+    pub(super) fn print(&self, json: bool) {
         if json {
             if let Ok(line) = serde_json::to_string(self) {
                 println!("{line}");

@@ -16,7 +16,7 @@ use super::stage::Stage;
 #[command(after_help = "Examples:
   granary synth --users 10000 --seed 42
   granary synth --users 1000 --format both --data-dir /tmp/demo")]
-pub struct Args {
+pub(super) struct Args {
     /// Number of users
     #[arg(long, default_value_t = 10_000)]
     pub users: u64,
@@ -36,7 +36,7 @@ pub struct Args {
 
 /// File formats of the demo data.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// Parquet files.
     Parquet,
     /// CSV files.
@@ -46,12 +46,12 @@ pub enum Format {
 }
 
 /// An ISO-8601 instant given as a flag.
-pub fn instant(text: &str) -> Result<EventTime, String> {
+pub(super) fn instant(text: &str) -> Result<EventTime, String> {
     EventTime::parse(text).map_err(|error| error.to_string())
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let data = DataDir::open(&common.data_dir)?;
     let _lock = data.lock_builder()?;
     if !args.force && !is_empty(&data) {
@@ -65,12 +65,12 @@ pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
 }
 
 /// Whether there are no raw tables yet.
-pub fn is_empty(data: &DataDir) -> bool {
+pub(super) fn is_empty(data: &DataDir) -> bool {
     std::fs::read_dir(data.raw()).map_or(true, |mut entries| entries.next().is_none())
 }
 
 /// Writes the tables.
-pub fn write(data: &DataDir, args: &Args) -> anyhow::Result<Stage> {
+pub(super) fn write(data: &DataDir, args: &Args) -> anyhow::Result<Stage> {
     let formats = match args.format {
         Format::Parquet => Formats::Parquet,
         Format::Csv => Formats::Csv,

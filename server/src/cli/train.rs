@@ -1,7 +1,7 @@
 //! `granary train`: models on the training set; the best becomes the serving one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -23,7 +23,7 @@ use crate::service::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FIL
 #[command(after_help = "Examples:
   granary train
   granary train --model boosting --seed 7")]
-pub struct Args {
+pub(super) struct Args {
     /// Algorithms to try
     #[arg(long, value_enum, default_value_t = ModelChoice::All)]
     pub model: ModelChoice,
@@ -40,7 +40,7 @@ pub struct Args {
 
 /// Which algorithms are tried.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModelChoice {
+pub(super) enum ModelChoice {
     /// Logistic regression.
     Logistic,
     /// Random forest.
@@ -52,7 +52,7 @@ pub enum ModelChoice {
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let lock = context.data.lock_builder()?;
     let (stage, outcome) = train(&context, &lock, args)?;
@@ -69,7 +69,7 @@ pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
 }
 
 /// What a training gave, for the terminal.
-pub struct Outcome {
+pub(super) struct Outcome {
     trained: Trained,
     seconds: Vec<(Algorithm, f64)>,
     oracle: Option<f64>,
@@ -78,7 +78,7 @@ pub struct Outcome {
 }
 
 /// Trains and publishes, unless nothing has changed.
-pub fn train(
+pub(super) fn train(
     context: &Context,
     lock: &BuilderLock,
     args: &Args,
@@ -248,7 +248,7 @@ impl<'a> PhaseClock<'a> {
 
 impl Outcome {
     /// The candidates, and the chosen one in full.
-    pub fn print(&self) {
+    pub(super) fn print(&self) {
         let row = |candidate: &Candidate| {
             let took = self.seconds.iter().find(|(held, _)| *held == candidate.algorithm);
             let chosen = candidate.algorithm == self.trained.best().algorithm;

@@ -20,7 +20,7 @@ use crate::service::{PushReport, PushRequest, Service};
   granary up
   granary up --users 1000 --data-dir /tmp/demo --http 127.0.0.1:0 --resp 127.0.0.1:0
   granary up --no-serve --force")]
-pub struct Args {
+pub(super) struct Args {
     /// Users of the demo data, written if data/raw is empty
     #[arg(long, default_value_t = 10_000)]
     users: u64,
@@ -40,7 +40,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let started = Instant::now();
     let context = common.open()?;
     // Before minutes of work: a taken port, or a server on this directory, is known at once.

@@ -63,9 +63,13 @@ impl Service {
             entity: serving.entity.name.clone(),
             key: lookup.key.to_owned(),
         };
-        let row = view.full_row_if(key, serving.needs_vectors(features))?.ok_or_else(unknown)?;
-        let vectors = row.vectors.as_deref().unwrap_or_default();
-        let open = serving.open(lookup.key, &row.row, Some(vectors), features)?;
+        let row = view.row(key)?.ok_or_else(unknown)?;
+        let vectors = match serving.needs_vectors(features) {
+            true => view.vectors(key)?,
+            false => None,
+        };
+        let vectors = vectors.as_deref().unwrap_or_default();
+        let open = serving.open(lookup.key, &row, Some(vectors), features)?;
         let after_newest = open.newest().map(|newest| EventTime(newest.0.saturating_add(1)));
         let now = || self.now().max(after_newest.unwrap_or(EventTime::MIN));
         let as_of = lookup.as_of.unwrap_or_else(now);

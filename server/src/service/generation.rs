@@ -41,7 +41,7 @@ pub struct LoadedVersion {
 }
 
 /// A generation ready to serve.
-pub struct Generation {
+pub(super) struct Generation {
     /// Its number; 0 before the first.
     pub number: u64,
     /// What it says about itself.
@@ -90,7 +90,7 @@ impl GenerationMeta {
 
 impl Generation {
     /// Compiles the folds that a generation was written by.
-    pub fn open(
+    pub(super) fn open(
         number: u64,
         meta: GenerationMeta,
         embedder: &Arc<dyn Embedder>,
@@ -118,7 +118,7 @@ impl Generation {
     }
 
     /// The newest watermark of its versions.
-    pub fn watermark(&self) -> Option<EventTime> {
+    pub(super) fn watermark(&self) -> Option<EventTime> {
         self.meta.versions.iter().filter_map(|version| version.watermark).max().map(EventTime)
     }
 }

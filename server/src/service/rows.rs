@@ -5,7 +5,7 @@ use granary_pipelines::{Error, Rows};
 use granary_storage::{GenerationLoader, OnlineStore};
 
 /// The rows being served: changed ones wait in memory for the next flush.
-pub struct StagedRows<'a> {
+pub(super) struct StagedRows<'a> {
     /// The store.
     pub store: &'a OnlineStore,
     /// The generation that is served.
@@ -27,7 +27,7 @@ impl Rows for StagedRows<'_> {
 }
 
 /// The rows of a generation that is not yet served.
-pub struct LoadedRows<'a, 'b> {
+pub(super) struct LoadedRows<'a, 'b> {
     /// The generation's loader.
     pub loader: &'a mut GenerationLoader<'b>,
 }
