@@ -11,39 +11,12 @@ pub(super) const PRODUCTS: usize = 100;
 pub(super) const PRODUCTS_PER_CATEGORY: usize = 10;
 
 const PAGES: [&str; 4] = ["home", "search", "product", "profile"];
+#[rustfmt::skip] // a list of words
 const QUERIES: [&str; 32] = [
-    "shoes",
-    "laptop",
-    "t-shirt",
-    "iphone",
-    "watch",
-    "headphones",
-    "running shoes",
-    "backpack",
-    "coffee maker",
-    "blender",
-    "yoga mat",
-    "dumbbells",
-    "jeans",
-    "jacket",
-    "sneakers",
-    "novel",
-    "cookbook",
-    "puzzle",
-    "lego",
-    "doll",
-    "face cream",
-    "shampoo",
-    "perfume",
-    "lamp",
-    "curtains",
-    "pillow",
-    "green tea",
-    "olive oil",
-    "chocolate",
-    "keyboard",
-    "tent",
-    "gift for mom",
+    "shoes", "laptop", "t-shirt", "iphone", "watch", "headphones", "running shoes", "backpack",
+    "coffee maker", "blender", "yoga mat", "dumbbells", "jeans", "jacket", "sneakers", "novel",
+    "cookbook", "puzzle", "lego", "doll", "face cream", "shampoo", "perfume", "lamp", "curtains",
+    "pillow", "green tea", "olive oil", "chocolate", "keyboard", "tent", "gift for mom",
 ];
 const COUPONS: [&str; 3] = ["NEW10", "SALE20", "FREESHIP"];
 /// Percent off per coupon, and none.

@@ -13,13 +13,14 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 
 use super::customer::{Customer, Profile, user_id};
-use super::history::{EventColumns, Scratch, UUID_LENGTH, UserLog, World, live};
+use super::history::{EventColumns, Scratch, UserLog, World, live};
 use super::journey::Kind;
 use super::phrases::CATEGORIES;
 use super::plan::Plan;
 use super::random::Random;
 use super::review::{ReviewColumns, TextColumn};
 use super::truth::Tally;
+use super::uuid::UUID_LENGTH;
 
 /// The tables, in the order in which every array of four holds them.
 pub(super) const TABLES: [&str; 4] = ["user_table", "event_logs", "review_table", "target_table"];
@@ -128,6 +129,7 @@ fn user_columns(ids: &StringArray, customers: &[Customer]) -> Vec<ArrayRef> {
     let whole = |of: fn(&Profile) -> Option<i64>| -> ArrayRef {
         Arc::new(profiles().map(of).collect::<Int64Array>())
     };
+    let premium = profiles().map(|profile| Some(profile.premium));
     vec![
         Arc::new(ids.clone()),
         whole(|profile| Some(profile.age)),
@@ -137,9 +139,7 @@ fn user_columns(ids: &StringArray, customers: &[Customer]) -> Vec<ArrayRef> {
         text(|profile| profile.education),
         text(|profile| Some(profile.loyalty_status)),
         whole(|profile| Some(profile.account_age_days)),
-        Arc::new(BooleanArray::from_iter(
-            profiles().map(|profile| Some(profile.premium)),
-        )),
+        Arc::new(premium.collect::<BooleanArray>()),
         text(|profile| profile.device),
     ]
 }

@@ -37,7 +37,7 @@ const ACCOUNT_AGES: [(f64, f64, f64); 5] = [
 /// The event log reaches this far back, however old the account.
 const LOG_DAYS: i64 = 400;
 /// Events of a typical user over the whole log, were there no fading.
-const TYPICAL_EVENTS: f64 = 455.0;
+const TYPICAL_EVENTS: f64 = 435.0;
 const EVENTS_SPREAD: f64 = 0.75;
 
 /// What `user_table` says of a user.
@@ -78,7 +78,7 @@ impl Customer {
         let account_start = end - account_age_days * DAY - (random.unit() * DAY as f64) as i64;
         let from = account_start.max(end - LOG_DAYS * DAY);
         let satisfaction = Satisfaction::draw(random, account_age_days);
-        let mood = satisfaction.0 + 0.9 * random.normal();
+        let mood = satisfaction.0 + 0.6 * random.normal();
         let there = (end - from) as f64 / (LOG_DAYS * DAY) as f64;
         // A log-normal of mean 1: most users are quiet, a few are very busy.
         let busyness = (EVENTS_SPREAD * random.normal() - EVENTS_SPREAD.powi(2) / 2.0).exp();
@@ -91,7 +91,7 @@ impl Customer {
             fade: draw_fade(random, satisfaction, from, end),
             events: TYPICAL_EVENTS * there.sqrt() * busyness * keenness,
             mood,
-            tone: satisfaction.0 + 0.9 * random.normal(),
+            tone: satisfaction.0 + 0.6 * random.normal(),
         }
     }
 }
@@ -150,9 +150,9 @@ fn draw_profile(random: &mut Random, account_age_days: i64, satisfaction: Satisf
 /// a few happy users go quiet all the same.
 fn draw_fade(random: &mut Random, satisfaction: Satisfaction, from: i64, end: i64) -> Option<Fade> {
     let fades = random.chance(satisfaction.fade_probability());
-    let days_before_end = 10.0 + random.exponential(50.0);
-    let share_of_account = random.between(0.25, 0.85);
-    let half_life_days = 2.0 + random.exponential(5.0);
+    let days_before_end = 18.0 + random.exponential(45.0);
+    let share_of_account = random.between(0.55, 0.95);
+    let half_life_days = 1.5 + random.exponential(3.5);
     let length = (end - from) as f64;
     let before_end = (days_before_end * DAY as f64).min(length * share_of_account);
     fades.then_some(Fade {

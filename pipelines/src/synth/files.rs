@@ -17,10 +17,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::chunk::{EVENT_LOGS, TABLES, schemas};
 use super::csv;
-use super::plan::{Error, Formats, Output, TableSummary};
-
-/// Opens the output of the given name.
-pub(super) type Open<'a> = &'a (dyn Fn(&str) -> io::Result<Box<dyn Output>> + Sync);
+use super::plan::{Error, Formats, Open, Output, TableSummary};
 
 /// Rows per row group of the small tables; the events have one per chunk.
 const ROW_GROUP_ROWS: [usize; 4] = [100_000, 0, 10_000, 100_000];

@@ -8,9 +8,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::chunk;
 use super::csv::push_instant;
 use super::customer::MOST_USERS;
-use super::files::{Encoded, Encoder, File, Open, TableFile, open_tables};
+use super::files::{Encoded, Encoder, File, FinishedTable, TableFile, open_tables};
 use super::history::World;
-use super::plan::{Error, Plan, Progress, Summary};
+use super::plan::{Error, Open, Plan, Progress, Summary};
 use super::truth::{Tally, Truth};
 
 /// Users per chunk: about 245,000 events, one row group.
@@ -47,6 +47,7 @@ pub fn generate(
             written: 0,
             waiting: BTreeMap::new(),
             error: None,
+            abandoned: false,
         }),
     };
     let threads = rayon::current_num_threads().min(CHUNKS_IN_FLIGHT as usize);
@@ -92,7 +93,7 @@ fn finish(
     truth_file.put(&truth.to_json())?;
     let finished = files.into_iter().map(TableFile::finish);
     let finished = finished.collect::<Result<Vec<_>, Error>>()?;
-    let tables = finished.into_iter().map(|table| table.commit());
+    let tables = finished.into_iter().map(FinishedTable::commit);
     let tables = tables.collect::<Result<_, Error>>()?;
     truth_file.commit()?;
     Ok(Summary {
@@ -120,6 +121,8 @@ struct Line {
     written: u64,
     waiting: BTreeMap<u64, Drawn>,
     error: Option<Error>,
+    /// A thread panicked; its chunk will never come.
+    abandoned: bool,
 }
 
 struct Drawn {
@@ -129,6 +132,7 @@ struct Drawn {
 
 impl Run<'_> {
     fn work(&self) {
+        let _watch = PanicWatch(self);
         while let Some(number) = self.take() {
             let drawn = self.draw(number);
             self.hand_in(number, drawn);
@@ -140,7 +144,7 @@ impl Run<'_> {
     fn take(&self) -> Option<u64> {
         let mut line = self.lock();
         let chunks = self.plan.users.div_ceil(CHUNK_USERS);
-        while line.error.is_none() && line.taken < chunks {
+        while line.error.is_none() && !line.abandoned && line.taken < chunks {
             if line.taken < line.written + CHUNKS_IN_FLIGHT {
                 line.taken += 1;
                 return Some(line.taken - 1);
@@ -180,8 +184,20 @@ impl Run<'_> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
-        // A thread that panics with the lock takes the whole scope down with it.
+        // `PanicWatch` tells of panics; the scope hands them on.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the other threads if this one panics, so that none waits for ever.
+struct PanicWatch<'a>(&'a Run<'a>);
+
+impl Drop for PanicWatch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().abandoned = true;
+            self.0.turn.notify_all();
+        }
     }
 }
 

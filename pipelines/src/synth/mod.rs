@@ -15,14 +15,16 @@ mod files; // the tables as Parquet and CSV files
 mod generate; // chunks on all threads, written in order
 mod history; // what one user did, row by row
 mod journey; // which event follows which
+#[rustfmt::skip] // lists of words, packed
 mod phrases; // the words of the review grammar
 mod plan; // what is asked for, what comes back
 mod random; // the random numbers
 mod review; // one review: rating, text, votes
 mod truth; // satisfaction, churn, and how well an oracle would do
+mod uuid; // event ids
 
 #[cfg(test)]
 mod tests;
 
 pub use generate::generate;
-pub use plan::{DEFAULT_END, Error, Formats, Output, Plan, Progress, Summary, TableSummary};
+pub use plan::{DEFAULT_END, Error, Formats, Open, Output, Plan, Progress, Summary, TableSummary};

@@ -60,6 +60,9 @@ pub trait Output: Write + Send {
     fn commit(self: Box<Self>) -> io::Result<()>;
 }
 
+/// Opens the output of a file such as `event_logs.parquet`.
+pub type Open<'a> = &'a (dyn Fn(&str) -> io::Result<Box<dyn Output>> + Sync);
+
 /// How far a run is; reported after each chunk, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {

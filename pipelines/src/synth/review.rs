@@ -196,12 +196,12 @@ impl<'a> Author<'a> {
         self.text.len()
     }
 
-    /// Ends the sentence, starts it with a capital, and recounts the words.
+    /// Ends the sentence, sets its capitals, and counts its words.
     fn end_sentence(&mut self, start: usize, stop: &str) {
         self.text.extend_from_slice(stop.as_bytes());
-        self.text[start..start + 1].make_ascii_uppercase();
-        let words = |text: &[u8]| text.split(|&byte| byte == b' ').count();
-        self.words += words(&self.text[start..]);
+        let sentence = &mut self.text[start..];
+        capitalize(sentence);
+        self.words += sentence.split(|&byte| byte == b' ').count();
     }
 
     /// Appends a template with its slots filled.
@@ -257,6 +257,19 @@ impl<'a> Author<'a> {
     }
 }
 
+/// Capitals at the start, after a full stop, and for the word "i".
+fn capitalize(sentence: &mut [u8]) {
+    let mut before = [b'.', b' '];
+    for place in 0..sentence.len() {
+        let letter = sentence[place];
+        let alone = letter == b'i' && before[1] == b' ' && sentence.get(place + 1) == Some(&b' ');
+        if before == [b'.', b' '] || alone {
+            sentence[place].make_ascii_uppercase();
+        }
+        before = [before[1], letter];
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,6 +292,13 @@ mod tests {
                 assert!(text.is_ascii() && !text.contains(['{', '}']), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn sentences_have_capitals() {
+        let mut text = *b"it failed. besides, i see no i-frame";
+        capitalize(&mut text);
+        assert_eq!(&text, b"It failed. Besides, I see no i-frame");
     }
 
     #[test]

@@ -15,8 +15,8 @@ const SATISFACTION_SPREAD: f64 = 2.0;
 
 /// Who fades out: `FLOOR + RISE / (1 + exp((satisfaction - TURN) / WIDTH))`.
 const FADE_FLOOR: f64 = 0.05;
-const FADE_RISE: f64 = 0.85;
-const FADE_TURN: f64 = 5.0;
+const FADE_RISE: f64 = 0.88;
+const FADE_TURN: f64 = 5.2;
 const FADE_WIDTH: f64 = 0.8;
 
 /// What a user really thinks, from 1 to 10.
