@@ -1,5 +1,5 @@
 //! From the arrays that callers hold to the arrays that the walk reads. Called by
-//! `batch` for each use of a column; the one place that looks at foreign types.
+//! `batch` for each use of a column and by `quality`; the one place that looks at foreign types.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use granary_registry::DType;
 use super::error::Error;
 
 /// The array as its column's type: ints in a float column as floats, NaN as null.
-pub(super) fn load(array: &ArrayRef, dtype: DType, name: &str) -> Result<ArrayRef, Error> {
+pub(crate) fn load(array: &ArrayRef, dtype: DType, name: &str) -> Result<ArrayRef, Error> {
     match (dtype, array.data_type()) {
         (DType::Float, DataType::Float64) => Ok(without_nan(array)),
         (DType::Float, DataType::Int64) => {

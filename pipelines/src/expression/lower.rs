@@ -336,7 +336,8 @@ fn as_instant(node: Node, other: Option<DType>) -> Result<Node, Error> {
     }
 }
 
-fn membership(operand: Node, list: &[Value], negated: bool) -> Result<Node, Error> {
+/// `operand in (list)`.
+pub(super) fn membership(operand: Node, list: &[Value], negated: bool) -> Result<Node, Error> {
     let list = list
         .iter()
         .map(|value| as_instant(literal(value), operand.dtype))
@@ -507,7 +508,8 @@ fn expect(node: Node, wanted: DType, name: &'static str) -> Result<Node, Error> 
     }
 }
 
-fn plain(dtype: DType) -> DType {
+/// The type as the walks see it.
+pub(super) fn plain(dtype: DType) -> DType {
     if dtype.is_text() { DType::Text } else { dtype }
 }
 

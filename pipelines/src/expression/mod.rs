@@ -13,6 +13,7 @@
 //! skip nulls.
 
 mod batch; // the walk over columns
+mod cell; // one cell of a column as a value
 mod compare; // comparisons and `in` over columns
 mod error; // what can be wrong with an expression or its columns
 mod load; // columns as callers hold them -> columns as the walk wants them
@@ -28,5 +29,7 @@ mod select; // one column out of several, row by row
 mod tests;
 mod texts; // functions of texts over columns
 
+pub use cell::value_at;
 pub use error::Error;
+pub(crate) use load::load;
 pub use program::Program;

@@ -17,6 +17,7 @@ pub(super) fn int_binary(
     rows: usize,
 ) -> Int64Array {
     let nulls = nulls_of_both(left, right, rows);
+    let nulls = nulls.as_ref();
     let (a, b) = (left.ints(), right.ints());
     match op {
         IntBinary::Add => zip(a, b, rows, nulls, i64::checked_add),
@@ -33,6 +34,7 @@ pub(super) fn float_binary(
     rows: usize,
 ) -> Float64Array {
     let nulls = nulls_of_both(left, right, rows);
+    let nulls = nulls.as_ref();
     let (a, b) = (left.floats(), right.floats());
     match op {
         FloatBinary::Add => zip(a, b, rows, nulls, scalar::float_add),
@@ -65,7 +67,7 @@ fn zip<A, T>(
     left: Lane<'_, A>,
     right: Lane<'_, A>,
     rows: usize,
-    nulls: Option<NullBuffer>,
+    nulls: Option<&NullBuffer>,
     function: impl Fn(A, A) -> Option<T::Native>,
 ) -> PrimitiveArray<T>
 where
@@ -83,7 +85,7 @@ where
 /// Null where the inputs are and where there is no result.
 fn collect<T: ArrowPrimitiveType>(
     rows: usize,
-    nulls: Option<NullBuffer>,
+    nulls: Option<&NullBuffer>,
     result: impl Fn(usize) -> Option<T::Native>,
 ) -> PrimitiveArray<T> {
     let mut values = Vec::with_capacity(rows);
@@ -92,6 +94,6 @@ fn collect<T: ArrowPrimitiveType>(
         values.push(result.unwrap_or_default());
         result.is_some()
     });
-    let nulls = NullBuffer::union(nulls.as_ref(), Some(&NullBuffer::new(valid)));
+    let nulls = NullBuffer::union(nulls, Some(&NullBuffer::new(valid)));
     PrimitiveArray::new(values.into(), nulls.filter(|nulls| nulls.null_count() > 0))
 }

@@ -8,8 +8,8 @@ use granary_registry::{DType, Expression, Value};
 
 use super::batch::Batch;
 use super::error::Error;
-use super::lower::Lowering;
-use super::node::{Node, type_name};
+use super::lower::{Lowering, membership, plain};
+use super::node::{Node, Op, type_name};
 use crate::text::Embedder;
 
 /// An expression with its types settled and its column names resolved to positions.
@@ -27,6 +27,20 @@ impl Program {
     ) -> Result<Program, Error> {
         let root = Lowering { columns, embedder }.lower(expression)?;
         Ok(Program { root })
+    }
+
+    /// `column in (list)` over that column alone, for expectations.
+    pub(crate) fn membership(column: &str, dtype: DType, list: &[Value]) -> Result<Program, Error> {
+        let operand = Node::new(
+            Op::Column {
+                slot: 0,
+                name: column.into(),
+            },
+            plain(dtype),
+        );
+        Ok(Program {
+            root: membership(operand, list, false)?,
+        })
     }
 
     /// The columns it reads, each once, in order of first use.

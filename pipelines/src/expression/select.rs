@@ -40,7 +40,7 @@ impl Choice {
         operands: &[Operand],
         dtype: Option<DType>,
     ) -> Result<ArrayRef, Error> {
-        let arrays = operands.iter().map(|operand| operand.narrow()).collect();
+        let arrays = operands.iter().map(Operand::narrow).collect();
         let arrays = of_one_type(arrays, dtype)?;
         let single: Vec<bool> = operands
             .iter()
@@ -63,11 +63,10 @@ fn of_one_type(arrays: Vec<ArrayRef>, dtype: Option<DType>) -> Result<Vec<ArrayR
     let mut types = arrays
         .iter()
         .filter(|array| !is_null(array))
-        .map(|array| array.data_type());
+        .map(Array::data_type);
     let common = match types.next() {
-        None => stored_as(dtype),
         Some(first) if types.all(|other| other == first) => first.clone(),
-        Some(_) => stored_as(dtype),
+        _ => stored_as(dtype),
     };
     let as_common = |array: ArrayRef| {
         if *array.data_type() == common {
