@@ -52,7 +52,7 @@ pub(super) fn value(expression: &Expression, row: &[Value]) -> Value {
             arguments,
         } => {
             let arguments: Vec<Value> = arguments.iter().map(|a| value(a, row)).collect();
-            called(*function, arguments, dtype(expression))
+            called(*function, &arguments, dtype(expression))
         }
     };
     as_type(natural, dtype(expression))
@@ -69,11 +69,8 @@ fn as_type(value: Value, dtype: Option<DType>) -> Value {
 fn dtype(expression: &Expression) -> Option<DType> {
     let common = |of: Vec<&Expression>| {
         let types: Vec<DType> = of.into_iter().filter_map(dtype).collect();
-        if types.contains(&DType::Float) {
-            Some(DType::Float)
-        } else {
-            types.first().copied()
-        }
+        let float = types.contains(&DType::Float).then_some(DType::Float);
+        float.or_else(|| types.first().copied())
     };
     match expression {
         Expression::Column { dtype, .. } => Some(*dtype),
@@ -84,16 +81,14 @@ fn dtype(expression: &Expression) -> Option<DType> {
             op: UnaryOp::Negate,
             operand,
         } => dtype(operand),
-        Expression::Binary {
-            op: BinaryOp::Divide,
-            ..
-        } => Some(DType::Float),
-        Expression::Binary { op, left, right } => match op {
-            BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Modulo => {
-                common(vec![left, right])
+        Expression::Binary { op, left, right } => {
+            use BinaryOp::{Add, Divide, Modulo, Multiply, Subtract};
+            match op {
+                Add | Subtract | Multiply | Modulo => common(vec![left, right]),
+                Divide => Some(DType::Float),
+                _ => Some(DType::Bool),
             }
-            _ => Some(DType::Bool),
-        },
+        }
         Expression::Case {
             branches,
             otherwise,
@@ -104,13 +99,15 @@ fn dtype(expression: &Expression) -> Option<DType> {
         Expression::Call {
             function,
             arguments,
-        } => match function {
-            ScalarFunction::Ln | ScalarFunction::Exp | ScalarFunction::Sqrt => Some(DType::Float),
-            ScalarFunction::Vader => Some(DType::Float),
-            ScalarFunction::Length => Some(DType::Int),
-            ScalarFunction::Nullif => dtype(&arguments[0]),
-            _ => common(arguments.iter().collect()),
-        },
+        } => {
+            use ScalarFunction::{Exp, Length, Ln, Nullif, Sqrt, Vader};
+            match function {
+                Ln | Exp | Sqrt | Vader => Some(DType::Float),
+                Length => Some(DType::Int),
+                Nullif => dtype(&arguments[0]),
+                _ => common(arguments.iter().collect()),
+            }
+        }
         _ => Some(DType::Bool),
     }
 }
@@ -200,7 +197,7 @@ fn contained(operand: &Value, list: &[Value], negated: bool) -> Value {
     }
 }
 
-fn called(function: ScalarFunction, arguments: Vec<Value>, dtype: Option<DType>) -> Value {
+fn called(function: ScalarFunction, arguments: &[Value], dtype: Option<DType>) -> Value {
     use ScalarFunction as F;
     let first = arguments[0].clone();
     let typed = arguments.iter().cloned().map(|value| as_type(value, dtype));
