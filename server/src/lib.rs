@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// Runs the command line: 0 done, 1 failed, 2 wrong usage.
 pub fn main() -> ExitCode {
-    match cli::run() {
+    match cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("granary: {error:#}");
