@@ -1,3 +1,41 @@
-//! the feature maths and the jobs that run it on rayon
+//! The feature maths and the jobs that run it on rayon.
+//!
+//! A feature is a fold ([`fold`]); batch, stream, serving and point in time call the same one.
 
+mod error; // why a job failed
+
+pub mod expression; // expressions of the registry over columns and rows
+pub mod fold; // the states of features and their four moves
+pub mod quality; // expectations and statistics of finished columns
 pub mod source; // CSV, Parquet, JSON lines -> Arrow batches
+pub mod synth; // demo data: a known truth to learn
+pub mod text; // sentiment and embeddings
+
+mod event; // an event as the log keeps it
+mod feature_columns; // finalized features as Arrow columns
+mod history; // rows of a source by entity, in order, without copies
+mod imputation; // fills a training set's nulls
+mod intake; // rows of a source -> what folds read
+mod job; // what every job works on
+mod label; // who is predicted, when, and what came of it
+mod row; // one entity's stored row
+
+pub mod batch; // every entity's whole history -> states and features at one instant
+mod lookup; // one entity at an instant in the past
+mod point_in_time; // every (entity, instant) of a spine -> features as they were then
+
+pub mod build; // raw rows -> a version of the offline store
+pub mod materialize; // labels and features -> a training set
+pub mod push; // offline versions -> a generation of the online store
+mod serving; // stored rows -> features; events -> changed rows
+mod stream; // events folded into stored rows one after another
+
+pub use error::Error;
+pub use event::{Event, replay};
+pub use imputation::Fill;
+pub use job::{Gathered, Job, Progress};
+pub use label::{Part, split};
+pub use lookup::Lookup;
+pub use point_in_time::Spine;
+pub use serving::{OpenRow, Prepared, ServedFeature, ServedGroup, Serving};
+pub use stream::{Rows, Streamed, catch_up, fold_events, key_bytes};

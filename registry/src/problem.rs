@@ -53,6 +53,15 @@ impl Problems {
     }
 }
 
+impl Problems {
+    /// One line each, as compilers print them: `registry.yaml:14: …`.
+    pub fn in_file(&self, file: &str) -> String {
+        let lines: Vec<String> =
+            self.0.iter().map(|problem| format!("{file}:{problem}")).collect();
+        lines.join("\n")
+    }
+}
+
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Problems {
         Problems(vec![problem])
@@ -72,7 +81,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// The name that a misspelt one was probably meant to be.
-pub(crate) fn nearest<'a>(
+pub fn nearest<'a>(
     misspelt: &str,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
@@ -82,7 +91,12 @@ pub(crate) fn nearest<'a>(
     }
     names
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&misspelt.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&misspelt.to_lowercase(), &name.to_lowercase()),
+                name,
+            )
+        })
         .filter(|(distance, name)| *distance <= 1 + misspelt.len().min(name.len()) / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name.to_owned())
@@ -102,5 +116,12 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 pub(crate) fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(60).collect();
     let dots = if shown.len() < text.len() { "…" } else { "" };
-    format!("`{}{dots}`", shown.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\""))
+    format!(
+        "`{}{dots}`",
+        shown
+            .escape_debug()
+            .to_string()
+            .replace("\\'", "'")
+            .replace("\\\"", "\"")
+    )
 }

@@ -1,1 +1,32 @@
-//! keeps bytes, rows and files, and gives them back; no feature logic
+//! Keeps bytes, rows and files, and gives them back; no feature logic.
+//!
+//! Everything under the data directory is opened, listed and published here; other crates
+//! get readers and writers. Synchronous, without a clock: times arrive as arguments.
+
+mod artifacts; // trained models, as versioned directories
+mod dataset; // training sets: a Parquet file and its manifest, published as a pair
+mod digest; // how many bytes, and their blake3
+mod directory; // the data directory: where everything lies, and who may write it
+mod error; // what can go wrong, told with the path
+mod log; // append-only checksummed segments: what is acknowledged is here first
+mod names; // which names may become file names
+mod offline; // Parquet feature groups: versions and manifests
+mod online; // redb behind the memory of changed rows
+mod publish; // files that appear whole or not at all
+mod versions; // numbered directories of which one is current
+
+pub use artifacts::{ArtifactWriter, Artifacts};
+pub use dataset::{Dataset, read_dataset, write_dataset};
+pub use digest::Digest;
+pub use directory::{BuilderLock, DataDir, ServerLock};
+pub use error::{Error, Result};
+pub use log::{Kind, Log, LogOptions, LogReader, MAX_PAYLOAD, Offset, Record, Records, TornTail};
+pub use names::check_name;
+pub use offline::{
+    ColumnStatistics, ExpectationOutcome, InputFile, Manifest, OfflineStore, StateBatch, States,
+    Version, VersionWriter,
+};
+pub use online::{
+    Bytes, Flush, FullRow, GenerationInfo, GenerationLoader, OnlineOptions, OnlineStore, View,
+};
+pub use publish::{AtomicFile, write_atomic};

@@ -1,0 +1,239 @@
+//! `build`: a group's raw rows become a new version in the offline store: finalized features,
+//! encoded states and a manifest, published together or not at all.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use granary_registry::{DType, EventTime, FeatureGroup, Label, Severity, Value};
+use granary_storage::{
+    BuilderLock, ColumnStatistics, ExpectationOutcome, InputFile, Manifest, OfflineStore, Version,
+};
+use rayon::prelude::*;
+
+use crate::batch::{self, Folded};
+use crate::error::Error;
+use crate::feature_columns;
+use crate::fold::ColumnBuilder;
+use crate::job::Job;
+use crate::label;
+use crate::quality;
+use crate::source::FileHash;
+
+/// What a build asks for.
+#[derive(Clone, Copy)]
+pub struct BuildPlan<'a> {
+    /// The instant at which features are finalized, unless an event is newer.
+    pub as_of: EventTime,
+    /// What the inputs hash to; kept in the manifest so that an unchanged build is skipped.
+    pub inputs_fingerprint: &'a str,
+    /// Microseconds since the job began, asked for at the end: nothing here reads a clock.
+    pub elapsed: &'a (dyn Fn() -> u64 + Sync),
+}
+
+/// A published build.
+pub struct Built {
+    /// The version.
+    pub version: Version,
+    /// Rows read, before copies were dropped.
+    pub rows_read: u64,
+}
+
+/// Builds and publishes a group.
+pub fn build(
+    job: &Job<'_>,
+    lock: &BuilderLock,
+    group: &FeatureGroup,
+    plan: BuildPlan<'_>,
+) -> Result<Built, Error> {
+    let gathered = job.gather(group)?;
+    let watermark = gathered.history.watermark();
+    let newest = EventTime(watermark.map_or(i64::MIN, |time| time.saturating_add(1)));
+    let as_of = plan.as_of.max(newest);
+    let folded = batch::fold(&gathered.fold, &gathered.history, as_of)?;
+    let copies = gathered.rows_read - gathered.history.rows() as u64;
+    drop(gathered.history);
+
+    let outcomes = check(group, &folded.columns)?;
+    let slots: Vec<usize> = (0..folded.columns.len()).collect();
+    let key = Field::new(&job.source_of(group).1.key, DataType::Utf8, false);
+    let mut fields = vec![key];
+    fields.extend(feature_columns::fields(&gathered.fold, &slots, &folded.columns));
+    let statistics = group
+        .features
+        .par_iter()
+        .zip(&folded.columns)
+        .map(|(feature, column)| statistics(&feature.name, feature.dtype, column))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let manifest = Manifest {
+        fingerprint: group.fingerprint.to_string(),
+        log_offset: job.log_until,
+        as_of: as_of.0,
+        watermark,
+        rows: folded.keys.len() as u64,
+        columns: statistics,
+        expectations: outcomes,
+        duration_ms: 0,
+        embedder: uses_vectors(group).then(|| job.embedder.id().to_owned()),
+        notes: if copies > 0 { vec![format!("{copies} copies of events dropped")] } else { vec![] },
+        ..manifest(job, &group.name, &gathered.files, plan)
+    };
+    let version = publish(job, lock, Arc::new(Schema::new(fields)), &folded, manifest, plan)?;
+    Ok(Built { version, rows_read: gathered.rows_read })
+}
+
+/// Builds and publishes a label's own table: keys, instants, outcomes and parts of the split.
+pub fn build_label(
+    job: &Job<'_>,
+    lock: &BuilderLock,
+    label: &Label,
+    plan: BuildPlan<'_>,
+) -> Result<Built, Error> {
+    let labels = label::read(job, label, plan.as_of)?;
+    let parts = label::split(label.split, &labels.spine);
+    let rows = labels.spine.keys.len();
+    let mut order: Vec<usize> = (0..rows).collect();
+    order.sort_by_key(|&row| (&labels.spine.keys[row], labels.spine.instants[row]));
+    let mut outcomes = ColumnBuilder::new(DType::Int);
+    for &row in &order {
+        outcomes.push(&labels.outcome(row));
+    }
+    let keys = order.iter().map(|&row| labels.spine.keys[row].clone()).collect();
+    let instants = order.iter().map(|&row| labels.spine.instants[row].0);
+    let parts = order.iter().map(|&row| parts[row].name());
+    let folded = Folded {
+        keys,
+        columns: vec![
+            Arc::new(TimestampMicrosecondArray::from_iter_values(instants)),
+            outcomes.finish(0),
+            Arc::new(StringArray::from_iter_values(parts)),
+        ],
+        states: Vec::new(),
+    };
+    let entity = job.registry.entity(&label.entity).expect("checked: a label's entity exists");
+    let fields = vec![
+        Field::new(&entity.key, DataType::Utf8, false),
+        Field::new("as_of", DataType::Timestamp(TimeUnit::Microsecond, None), false),
+        Field::new(&label.column, DataType::Int64, true),
+        Field::new("split", DataType::Utf8, false),
+    ];
+    let manifest = Manifest {
+        fingerprint: job.registry.fingerprint().to_string(),
+        log_offset: job.log_until,
+        as_of: plan.as_of.0,
+        rows: rows as u64,
+        columns: vec![
+            statistics("as_of", DType::Timestamp, &folded.columns[0])?,
+            statistics(&label.column, DType::Int, &folded.columns[1])?,
+            statistics("split", DType::Categorical, &folded.columns[2])?,
+        ],
+        ..manifest(job, &label.name, &labels.files, plan)
+    };
+    let version = publish(job, lock, Arc::new(Schema::new(fields)), &folded, manifest, plan)?;
+    Ok(Built { version, rows_read: rows as u64 })
+}
+
+fn manifest(job: &Job<'_>, name: &str, files: &[FileHash], plan: BuildPlan<'_>) -> Manifest {
+    Manifest {
+        group: name.to_owned(),
+        registry_fingerprint: job.registry.fingerprint().to_string(),
+        inputs: files.iter().map(input_file).collect(),
+        inputs_fingerprint: plan.inputs_fingerprint.to_owned(),
+        ..Manifest::default()
+    }
+}
+
+/// A file as a manifest names it.
+pub fn input_file(file: &FileHash) -> InputFile {
+    InputFile {
+        path: file.path.display().to_string(),
+        bytes: file.bytes,
+        blake3: file.blake3.to_hex().to_string(),
+    }
+}
+
+/// Runs the expectations of every feature; a broken one of severity `error` stops the build.
+fn check(group: &FeatureGroup, columns: &[ArrayRef]) -> Result<Vec<ExpectationOutcome>, Error> {
+    let outcomes: Vec<Vec<quality::Outcome>> = group
+        .features
+        .par_iter()
+        .zip(columns)
+        .map(|(feature, column)| quality::check(feature, column).map_err(Error::Expression))
+        .collect::<Result<_, _>>()?;
+    let outcomes = outcomes.concat();
+    let broken: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.passed && outcome.severity == Severity::Error)
+        .map(|outcome| format!("{} {}: {}", outcome.feature, outcome.rule, outcome.detail))
+        .collect();
+    if !broken.is_empty() {
+        return Err(Error::Expectations { group: group.name.clone(), broken });
+    }
+    Ok(outcomes.into_iter().map(expectation).collect())
+}
+
+fn expectation(outcome: quality::Outcome) -> ExpectationOutcome {
+    ExpectationOutcome {
+        feature: outcome.feature.to_string(),
+        rule: outcome.rule,
+        severity: match outcome.severity {
+            Severity::Error => "error".to_owned(),
+            Severity::Warn => "warn".to_owned(),
+        },
+        passed: outcome.passed,
+        detail: outcome.detail.to_string(),
+    }
+}
+
+fn statistics(name: &str, dtype: DType, column: &ArrayRef) -> Result<ColumnStatistics, Error> {
+    let held = quality::statistics(name, dtype, column).map_err(Error::Expression)?;
+    Ok(ColumnStatistics {
+        name: held.name,
+        dtype: dtype.to_string(),
+        nulls: held.nulls as u64,
+        min: json(&held.min),
+        max: json(&held.max),
+        mean: held.mean,
+        distinct: held.distinct.map(|distinct| distinct as u64),
+    })
+}
+
+/// A value as a manifest holds it.
+pub fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Int(x) => (*x).into(),
+        Value::Float(x) => (*x).into(),
+        Value::Bool(x) => (*x).into(),
+        Value::Text(x) => (&**x).into(),
+        Value::Timestamp(x) => x.to_string().into(),
+        Value::Vector(x) => x.to_vec().into(),
+    }
+}
+
+fn uses_vectors(group: &FeatureGroup) -> bool {
+    group.features.iter().any(|feature| feature.dtype == DType::Vector)
+}
+
+fn publish(
+    job: &Job<'_>,
+    lock: &BuilderLock,
+    schema: Arc<Schema>,
+    folded: &Folded,
+    mut manifest: Manifest,
+    plan: BuildPlan<'_>,
+) -> Result<Version, Error> {
+    let keys: ArrayRef = Arc::new(StringArray::from_iter_values(folded.keys.iter()));
+    let mut columns = vec![keys];
+    columns.extend(folded.columns.iter().cloned());
+    let store = OfflineStore::new(job.data);
+    let mut writer = store.begin(lock, &manifest.group)?;
+    writer.features(schema.clone())?;
+    writer.write_features(&RecordBatch::try_new(schema, columns)?)?;
+    for (key, state) in folded.keys.iter().zip(&folded.states) {
+        let vectors = (!state.vectors.is_empty()).then_some(&state.vectors[..]);
+        writer.append_state(key.as_bytes(), &state.row, vectors)?;
+    }
+    manifest.duration_ms = (plan.elapsed)() / 1000;
+    Ok(writer.publish(manifest)?)
+}

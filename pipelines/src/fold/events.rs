@@ -1,0 +1,269 @@
+//! Events as columns, and one entity's events as a range of their rows: what every fold's
+//! `update` reads. A batch hands over whole histories, a stream a single event; the folds
+//! cannot tell them apart.
+
+use std::ops::Range;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::compute;
+use arrow::datatypes::DataType;
+use granary_registry::Value;
+
+use crate::expression::value_at;
+
+/// Rows of one source, as the folds of one group need them.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    /// Instants in microseconds; `i64::MIN` where the source has no event time.
+    pub times: Vec<i64>,
+    /// One bit per `where` of the group, 64 to a column.
+    pub masks: Vec<Vec<u64>>,
+    /// The inputs of the folds.
+    pub inputs: Vec<Input>,
+    /// Dedupe keys as hashes; empty when the source has none.
+    pub ids: Vec<u64>,
+    /// Where in the log a row stands, one past its offset; empty when all come from files.
+    pub positions: Vec<u64>,
+}
+
+/// One column of inputs.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Numbers; NaN is null.
+    Numbers(Vec<f64>),
+    /// Positions in a list of categories; [`NO_CATEGORY`] is null or none of them.
+    Codes(Vec<u32>),
+    /// Anything, as Arrow holds it; text is plain.
+    Values(ArrayRef),
+    /// Vectors of one dimension, one after another.
+    Vectors {
+        /// Elements in each.
+        dimension: usize,
+        /// `dimension` elements a row.
+        elements: Vec<f32>,
+        /// Whether the row has a vector.
+        valid: Vec<bool>,
+    },
+}
+
+/// The code of a category outside the list.
+pub const NO_CATEGORY: u32 = u32::MAX;
+
+/// One `where` of a group: a bit of a mask column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Filter {
+    /// Which mask column.
+    pub word: usize,
+    /// Which bit of it.
+    pub bit: u32,
+}
+
+/// One entity's events, in order of time.
+#[derive(Clone, Debug)]
+pub struct Events<'a> {
+    /// The columns that hold them.
+    pub columns: &'a Columns,
+    /// Which rows.
+    pub rows: Range<usize>,
+    /// The entity's newest event, these included: nothing older than a window before it
+    /// can be asked of a state again.
+    pub newest: i64,
+}
+
+impl<'a> Events<'a> {
+    /// These rows of the columns; they must be one entity's and in order of time.
+    pub fn new(columns: &'a Columns, rows: Range<usize>) -> Self {
+        let newest = columns.times[rows.clone()].last().copied().unwrap_or(i64::MIN);
+        Events { columns, rows, newest }
+    }
+
+    /// Instants.
+    pub fn times(&self) -> &'a [i64] {
+        &self.columns.times[self.rows.clone()]
+    }
+
+    /// A part of the rows, counted from the first column row.
+    pub fn part(&self, rows: Range<usize>) -> Events<'a> {
+        Events { columns: self.columns, rows, newest: self.newest }
+    }
+
+    /// The rows for which a filter holds; all of them without one.
+    #[inline]
+    pub fn selected(&self, filter: Option<Filter>) -> impl Iterator<Item = usize> + 'a {
+        let mask = filter.map(|filter| (&self.columns.masks[filter.word][..], filter.bit));
+        self.rows.clone().filter(move |&row| match mask {
+            Some((words, bit)) => words[row] >> bit & 1 == 1,
+            None => true,
+        })
+    }
+
+    /// How many rows a filter lets through.
+    #[inline]
+    pub fn count(&self, filter: Option<Filter>) -> u64 {
+        match filter {
+            None => self.rows.len() as u64,
+            Some(Filter { word, bit }) => {
+                let words = &self.columns.masks[word][self.rows.clone()];
+                words.iter().map(|word| word >> bit & 1).sum()
+            }
+        }
+    }
+
+    /// The numbers of an input column.
+    pub fn numbers(&self, input: usize) -> &'a [f64] {
+        match &self.columns.inputs[input] {
+            Input::Numbers(numbers) => numbers,
+            _ => &[],
+        }
+    }
+
+    /// The category codes of an input column.
+    pub fn codes(&self, input: usize) -> &'a [u32] {
+        match &self.columns.inputs[input] {
+            Input::Codes(codes) => codes,
+            _ => &[],
+        }
+    }
+
+    /// The vector of a row, if it has one.
+    pub fn vector(&self, input: usize, row: usize) -> Option<&'a [f32]> {
+        match &self.columns.inputs[input] {
+            Input::Vectors { dimension, elements, valid } if valid[row] => {
+                Some(&elements[row * dimension..][..*dimension])
+            }
+            _ => None,
+        }
+    }
+
+    /// The value of a row of any input column.
+    pub fn value(&self, input: usize, row: usize) -> Value {
+        match &self.columns.inputs[input] {
+            Input::Values(array) => value_at(array, row),
+            Input::Numbers(numbers) => Value::float(numbers[row]),
+            Input::Codes(_) => Value::Null,
+            Input::Vectors { .. } => match self.vector(input, row) {
+                Some(vector) => Value::Vector(vector.into()),
+                None => Value::Null,
+            },
+        }
+    }
+
+    /// Where in the log a row stands: 0 for files, which come before it.
+    pub fn position(&self, row: usize) -> u64 {
+        self.columns.positions.get(row).copied().unwrap_or(0)
+    }
+}
+
+impl Columns {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.times.len()
+    }
+
+    /// These rows, in this order.
+    pub fn take(&self, rows: &[u32]) -> Columns {
+        Columns {
+            times: gather(&self.times, rows),
+            masks: self.masks.iter().map(|mask| gather(mask, rows)).collect(),
+            inputs: self.inputs.iter().map(|input| input.take(rows)).collect(),
+            ids: gather(&self.ids, rows),
+            positions: gather(&self.positions, rows),
+        }
+    }
+
+    /// One after another. Parts without positions count as files.
+    pub fn concat(parts: Vec<Columns>) -> Columns {
+        let positions = parts.iter().any(|part| !part.positions.is_empty());
+        let mut all: Option<(Columns, Vec<Vec<Input>>)> = None;
+        for mut part in parts {
+            if positions && part.positions.is_empty() {
+                part.positions = vec![0; part.rows()];
+            }
+            let inputs = std::mem::take(&mut part.inputs);
+            match &mut all {
+                None => all = Some((part, inputs.into_iter().map(|input| vec![input]).collect())),
+                Some((whole, columns)) => {
+                    whole.times.append(&mut part.times);
+                    whole.ids.append(&mut part.ids);
+                    whole.positions.append(&mut part.positions);
+                    for (mask, more) in whole.masks.iter_mut().zip(&mut part.masks) {
+                        mask.append(more);
+                    }
+                    for (column, more) in columns.iter_mut().zip(inputs) {
+                        column.push(more);
+                    }
+                }
+            }
+        }
+        let (mut whole, columns) = all.unwrap_or_default();
+        whole.inputs = columns.into_iter().map(Input::concat).collect();
+        whole
+    }
+}
+
+fn gather<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
+    if values.is_empty() {
+        return Vec::new();
+    }
+    rows.iter().map(|&row| values[row as usize]).collect()
+}
+
+impl Input {
+    fn take(&self, rows: &[u32]) -> Input {
+        match self {
+            Input::Numbers(numbers) => Input::Numbers(gather(numbers, rows)),
+            Input::Codes(codes) => Input::Codes(gather(codes, rows)),
+            Input::Values(array) => {
+                let indices = arrow::array::UInt32Array::from(rows.to_vec());
+                let taken = compute::take(array.as_ref(), &indices, None);
+                Input::Values(taken.expect("rows lie within the column"))
+            }
+            Input::Vectors { dimension, elements, valid } => Input::Vectors {
+                dimension: *dimension,
+                elements: rows
+                    .iter()
+                    .flat_map(|&row| &elements[row as usize * dimension..][..*dimension])
+                    .copied()
+                    .collect(),
+                valid: gather(valid, rows),
+            },
+        }
+    }
+
+    fn concat(parts: Vec<Input>) -> Input {
+        let mut parts = parts.into_iter();
+        let Some(mut whole) = parts.next() else { return Input::Numbers(Vec::new()) };
+        let mut arrays = Vec::new();
+        for part in parts {
+            match (&mut whole, part) {
+                (Input::Numbers(all), Input::Numbers(more)) => all.extend(more),
+                (Input::Codes(all), Input::Codes(more)) => all.extend(more),
+                (
+                    Input::Vectors { elements, valid, .. },
+                    Input::Vectors { elements: more, valid: flags, .. },
+                ) => {
+                    elements.extend(more);
+                    valid.extend(flags);
+                }
+                (_, Input::Values(more)) => arrays.push(more),
+                _ => {}
+            }
+        }
+        if let Input::Values(first) = &whole
+            && !arrays.is_empty()
+        {
+            arrays.insert(0, first.clone());
+            let all: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            whole = Input::Values(compute::concat(&all).expect("parts of one column have one type"));
+        }
+        whole
+    }
+
+    /// Any column as values, with text plain so that parts can be joined.
+    pub fn values(array: &ArrayRef) -> Result<Input, arrow::error::ArrowError> {
+        Ok(Input::Values(match array.data_type() {
+            DataType::Dictionary(_, values) => compute::cast(array, values)?,
+            _ => array.clone(),
+        }))
+    }
+}

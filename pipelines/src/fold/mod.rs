@@ -1,0 +1,166 @@
+//! A feature is a fold: a state with four moves. Batch, stream, serving and point in time
+//! all call the same one, so they cannot disagree. Knows no files, sockets or clock.
+
+mod codec; // the bytes of a state
+mod events; // what `update` reads
+mod group; // the folds of one feature group, as one state per entity
+mod column_builder; // finalized values into Arrow columns
+
+mod count;
+mod count_by;
+mod edge;
+mod extreme;
+mod latest;
+mod moments;
+mod recency;
+mod sessions;
+mod sum;
+mod vector_sum;
+mod window; // any of these over a window
+
+#[cfg(test)]
+mod laws; // batch = stream = point in time = the oracle
+
+pub use codec::{Bytes, DecodeError, Sink};
+pub use events::{Columns, Events, Filter, Input, NO_CATEGORY};
+pub use group::{
+    Applied, CompileError, GroupFold, GroupState, InputFrom, InputKind, InputSpec, Slot,
+};
+pub use column_builder::ColumnBuilder;
+
+use granary_registry::{EventTime, Value};
+
+use self::count::Count;
+use self::count_by::CountBy;
+use self::edge::Edge;
+use self::extreme::Extreme;
+use self::latest::Latest;
+use self::moments::Moments;
+use self::recency::Recency;
+use self::sessions::Sessions;
+use self::sum::Sum;
+use self::vector_sum::VectorSum;
+use self::window::Windowed;
+
+/// A fold over an entity's history. The law that all of them keep: merging the states of
+/// parts equals folding the whole, exactly for counts, within rounding for sums.
+pub trait Aggregate {
+    /// What is kept per entity; the default has seen nothing.
+    type State: Clone + Default + std::fmt::Debug + PartialEq;
+
+    /// Takes events in. Calls may come in any order of time; the events of one call are in
+    /// order of time.
+    fn update(&self, state: &mut Self::State, events: &Events<'_>);
+
+    /// Joins the state of other events of the same entity.
+    fn merge(&self, into: &mut Self::State, from: &Self::State);
+
+    /// Gives up what was kept for events before `closed_before`, which will not come any
+    /// more, and what no instant after `newest` can ask for.
+    fn compact(&self, state: &mut Self::State, closed_before: i64, newest: i64) {
+        let _ = (state, closed_before, newest);
+    }
+
+    /// The value as of an instant later than every event taken in.
+    fn finalize(&self, state: &Self::State, as_of: EventTime) -> Value;
+
+    /// Writes the state; instants relative to `base`, the entity's newest event.
+    fn encode(&self, state: &Self::State, base: i64, out: &mut Sink);
+
+    /// Reads what `encode` wrote with the same base.
+    fn decode(&self, base: i64, bytes: &mut Bytes<'_>) -> Result<Self::State, DecodeError>;
+
+    /// Which events it takes.
+    fn filter(&self) -> Option<Filter>;
+}
+
+/// Every fold as one type, so that a group's states lie side by side without boxes, and a
+/// fold is chosen once per run of events instead of once per event.
+macro_rules! folds {
+    ($($name:ident: $fold:ty,)*) => {
+        /// One of the folds.
+        #[derive(Clone, Debug)]
+        pub(crate) enum Fold { $($name($fold)),* }
+
+        /// The state of one of the folds.
+        #[derive(Clone, Debug, PartialEq)]
+        pub(crate) enum State { $($name(<$fold as Aggregate>::State)),* }
+
+        impl Fold {
+            pub(crate) fn new_state(&self) -> State {
+                match self { $(Fold::$name(_) => State::$name(Default::default())),* }
+            }
+
+            pub(crate) fn update(&self, state: &mut State, events: &Events<'_>) {
+                match (self, state) {
+                    $((Fold::$name(fold), State::$name(state)) => fold.update(state, events),)*
+                    _ => debug_assert!(false, "a state belongs to the fold that made it"),
+                }
+            }
+
+            pub(crate) fn merge(&self, into: &mut State, from: &State) {
+                match (self, into, from) {
+                    $((Fold::$name(fold), State::$name(into), State::$name(from)) => {
+                        fold.merge(into, from);
+                    })*
+                    _ => debug_assert!(false, "states of one fold have one type"),
+                }
+            }
+
+            pub(crate) fn compact(&self, state: &mut State, closed_before: i64, newest: i64) {
+                match (self, state) {
+                    $((Fold::$name(fold), State::$name(state)) => {
+                        fold.compact(state, closed_before, newest);
+                    })*
+                    _ => debug_assert!(false, "a state belongs to the fold that made it"),
+                }
+            }
+
+            pub(crate) fn finalize(&self, state: &State, as_of: EventTime) -> Value {
+                match (self, state) {
+                    $((Fold::$name(fold), State::$name(state)) => fold.finalize(state, as_of),)*
+                    _ => Value::Null,
+                }
+            }
+
+            pub(crate) fn encode(&self, state: &State, base: i64, out: &mut Sink) {
+                match (self, state) {
+                    $((Fold::$name(fold), State::$name(state)) => fold.encode(state, base, out),)*
+                    _ => debug_assert!(false, "a state belongs to the fold that made it"),
+                }
+            }
+
+            pub(crate) fn decode(
+                &self,
+                base: i64,
+                bytes: &mut Bytes<'_>,
+            ) -> Result<State, DecodeError> {
+                Ok(match self {
+                    $(Fold::$name(fold) => State::$name(fold.decode(base, bytes)?)),*
+                })
+            }
+        }
+    };
+}
+
+folds! {
+    Count: Count,
+    CountBy: CountBy,
+    Edge: Edge,
+    Extreme: Extreme,
+    Latest: Latest,
+    Moments: Moments,
+    Recency: Recency,
+    Sessions: Sessions,
+    Sum: Sum,
+    VectorSum: VectorSum,
+    WindowedCount: Windowed<Count>,
+    WindowedCountBy: Windowed<CountBy>,
+    WindowedEdge: Windowed<Edge>,
+    WindowedExtreme: Windowed<Extreme>,
+    WindowedMoments: Windowed<Moments>,
+    WindowedRecency: Windowed<Recency>,
+    WindowedSessions: Windowed<Sessions>,
+    WindowedSum: Windowed<Sum>,
+    WindowedVectorSum: Windowed<VectorSum>,
+}

@@ -1,0 +1,326 @@
+//! From the rows of a source to what the folds of one group read: evaluates derived
+//! columns, conditions and inputs once per batch. The same code takes a row group of a
+//! million events and a single event that has just arrived.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute;
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, TimestampMicrosecondType};
+use granary_registry::{DType, Entity, Expression, Source, ValueColumns};
+use twox_hash::XxHash3_64;
+
+use crate::error::Error;
+use crate::expression::Program;
+use crate::fold::{Columns, GroupFold, Input, InputFrom, InputKind, NO_CATEGORY};
+use crate::source::Wanted;
+use crate::text::Embedder;
+
+/// What to decode of a source for one group, and how to turn it into columns.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    wanted: Vec<Wanted>,
+    time: Option<usize>,
+    id: Option<usize>,
+    derived: Vec<Program>,
+    filters: Vec<Program>,
+    inputs: Vec<(Reader, InputKind)>,
+}
+
+/// Rows ready to be folded.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// Entity keys, as the source has them.
+    pub keys: ArrayRef,
+    /// What the folds read.
+    pub columns: Columns,
+}
+
+/// Position of the key among the wanted columns.
+const KEY: usize = 0;
+
+#[derive(Debug)]
+enum Reader {
+    Program(Program),
+    Column(usize),
+    /// One element of a vector from each of these.
+    Spread(Vec<usize>),
+}
+
+impl Intake {
+    /// Plans for a group over files that have the columns `present`.
+    pub(crate) fn new(
+        fold: &GroupFold,
+        source: &Source,
+        entity: &Entity,
+        present: &[String],
+        embedder: &Arc<dyn Embedder>,
+    ) -> Result<Intake, Error> {
+        let mut planner = Planner::new(source, entity, present);
+        let time = source.event_time.as_ref().map(|name| planner.required(name, DType::Timestamp));
+        let id = source.id.as_ref().map(|name| planner.column(name, DType::Text));
+        let expressions: Vec<&Expression> = fold
+            .inputs
+            .iter()
+            .filter_map(|input| match &input.from {
+                InputFrom::Expression(expression) => Some(expression),
+                InputFrom::Value(..) => None,
+            })
+            .chain(&fold.filters)
+            .collect();
+        planner.expressions(&expressions);
+        let readers: Vec<Result<Reader, &Expression>> = fold
+            .inputs
+            .iter()
+            .map(|input| match &input.from {
+                InputFrom::Value(columns, dtype) => planner.value(columns, *dtype).map(Ok),
+                InputFrom::Expression(expression) => Ok(Err(expression)),
+            })
+            .collect::<Result<_, Error>>()?;
+        let names = planner.names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let compile = |expression: &Expression| {
+            Program::compile(expression, &names, embedder).map_err(Error::Expression)
+        };
+        let inputs = readers.into_iter().zip(&fold.inputs).map(|(reader, input)| {
+            let reader = reader.or_else(|expression| compile(expression).map(Reader::Program))?;
+            Ok::<_, Error>((reader, input.kind.clone()))
+        });
+        Ok(Intake {
+            inputs: inputs.collect::<Result<_, _>>()?,
+            derived: planner.derived.iter().map(|column| compile(&column.expression)).collect::<Result<_, _>>()?,
+            filters: fold.filters.iter().map(compile).collect::<Result<_, _>>()?,
+            time,
+            id,
+            wanted: planner.wanted,
+        })
+    }
+
+    /// The columns to decode; the entity's key comes first.
+    pub(crate) fn wanted(&self) -> &[Wanted] {
+        &self.wanted
+    }
+
+    /// Evaluates a batch of exactly the wanted columns.
+    pub(crate) fn take(&self, batch: &RecordBatch) -> Result<Taken, Error> {
+        let rows = batch.num_rows();
+        let mut arrays = batch.columns().to_vec();
+        for program in &self.derived {
+            let array = program.evaluate(&arrays, rows).map_err(Error::Expression)?;
+            arrays.push(array);
+        }
+        let mut masks = vec![vec![0u64; rows]; self.filters.len().div_ceil(64)];
+        for (index, program) in self.filters.iter().enumerate() {
+            let mask = program.evaluate_mask(&arrays, rows).map_err(Error::Expression)?;
+            let words = &mut masks[index / 64];
+            for row in mask.set_indices() {
+                words[row] |= 1 << (index % 64);
+            }
+        }
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for (reader, kind) in &self.inputs {
+            inputs.push(match reader {
+                Reader::Column(column) => input(&arrays[*column], kind)?,
+                Reader::Spread(columns) => spread(columns.iter().map(|&at| &arrays[at]), rows)?,
+                Reader::Program(program) => {
+                    input(&program.evaluate(&arrays, rows).map_err(Error::Expression)?, kind)?
+                }
+            });
+        }
+        let times = match self.time {
+            Some(time) => arrays[time].as_primitive::<TimestampMicrosecondType>().values().to_vec(),
+            None => vec![i64::MIN; rows],
+        };
+        let ids = self.id.map_or_else(Vec::new, |id| hashes(&arrays[id]));
+        let columns = Columns { times, masks, inputs, ids, positions: Vec::new() };
+        Ok(Taken { keys: arrays[KEY].clone(), columns })
+    }
+}
+
+/// Chooses the columns to decode.
+struct Planner<'a> {
+    source: &'a Source,
+    present: &'a [String],
+    wanted: Vec<Wanted>,
+    derived: Vec<&'a granary_registry::DerivedColumn>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(source: &'a Source, entity: &Entity, present: &'a [String]) -> Self {
+        let wanted = vec![Wanted::required(&entity.key, entity.dtype)];
+        Planner { source, present, wanted, derived: Vec::new() }
+    }
+
+    fn add(&mut self, wanted: Wanted) -> usize {
+        if let Some(index) = self.wanted.iter().position(|held| held.name == wanted.name) {
+            return index;
+        }
+        self.wanted.push(wanted);
+        self.wanted.len() - 1
+    }
+
+    fn required(&mut self, name: &str, dtype: DType) -> usize {
+        self.add(Wanted::required(name, dtype))
+    }
+
+    fn column(&mut self, name: &str, dtype: DType) -> usize {
+        let wanted = Wanted::optional(name, dtype);
+        // Few distinct values are decoded as a dictionary; free text would only pay for one.
+        self.add(if dtype == DType::Text { wanted.plain() } else { wanted })
+    }
+
+    /// Every source column that these need, through derived ones.
+    fn expressions(&mut self, expressions: &[&Expression]) {
+        let mut names: Vec<String> =
+            expressions.iter().flat_map(|expression| Program::columns_needed(expression)).collect();
+        let source = self.source;
+        // A derived column may read the ones before it, so needs are found from the last on.
+        for column in source.derived.iter().rev() {
+            if names.contains(&column.name) {
+                names.extend(Program::columns_needed(&column.expression));
+                self.derived.insert(0, column);
+            }
+        }
+        for column in &source.columns {
+            if names.contains(&column.name) {
+                self.column(&column.name, column.dtype);
+            }
+        }
+    }
+
+    fn value(&mut self, columns: &ValueColumns, dtype: DType) -> Result<Reader, Error> {
+        let names = match columns {
+            ValueColumns::One(names) | ValueColumns::Spread(names) => names,
+        };
+        if let Some(name) = names.iter().find(|name| self.present.contains(name)) {
+            return Ok(Reader::Column(self.column(name, dtype)));
+        }
+        if matches!(columns, ValueColumns::Spread(_)) {
+            let mut elements: Vec<&String> = self
+                .present
+                .iter()
+                .filter(|held| names.iter().any(|name| is_element(held, name)))
+                .collect();
+            elements.sort();
+            if !elements.is_empty() {
+                let elements = elements.iter().map(|name| self.column(name, DType::Float));
+                return Ok(Reader::Spread(elements.collect()));
+            }
+        }
+        Err(Error::NoColumn {
+            source_name: self.source.name.clone(),
+            wanted: names.join("` or `"),
+            present: self.present.join(", "),
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        let wanted = self.wanted.iter().map(|wanted| wanted.name.clone());
+        wanted.chain(self.derived.iter().map(|column| column.name.clone())).collect()
+    }
+}
+
+/// Whether a column is `<name>_<suffix>`.
+fn is_element(column: &str, name: &str) -> bool {
+    column.strip_prefix(name).is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
+}
+
+fn input(array: &ArrayRef, kind: &InputKind) -> Result<Input, Error> {
+    match kind {
+        InputKind::Numbers => Ok(Input::Numbers(numbers(array)?)),
+        InputKind::Codes(categories) => Ok(Input::Codes(codes(array, categories)?)),
+        InputKind::Values => Input::values(array).map_err(Error::Arrow),
+        InputKind::Vectors => vectors(array),
+    }
+}
+
+fn numbers(array: &ArrayRef) -> Result<Vec<f64>, Error> {
+    let array = match array.data_type() {
+        DataType::Float64 => array.clone(),
+        DataType::Timestamp(..) => {
+            compute::cast(&compute::cast(array, &DataType::Int64)?, &DataType::Float64)?
+        }
+        _ => compute::cast(array, &DataType::Float64)?,
+    };
+    let floats = array.as_primitive::<Float64Type>();
+    Ok(match floats.nulls() {
+        None => floats.values().to_vec(),
+        Some(_) => floats.iter().map(|number| number.unwrap_or(f64::NAN)).collect(),
+    })
+}
+
+fn codes(array: &ArrayRef, categories: &[Arc<str>]) -> Result<Vec<u32>, Error> {
+    let known: HashMap<&str, u32> =
+        categories.iter().enumerate().map(|(code, name)| (&**name, code as u32)).collect();
+    let code = |name: Option<&str>| {
+        name.and_then(|name| known.get(name)).copied().unwrap_or(NO_CATEGORY)
+    };
+    if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
+        let values = compute::cast(dictionary.values(), &DataType::Utf8)?;
+        let of_value: Vec<u32> = values.as_string::<i32>().iter().map(code).collect();
+        let of_row = |key: Option<i32>| key.map_or(NO_CATEGORY, |key| of_value[key as usize]);
+        return Ok(dictionary.keys().iter().map(of_row).collect());
+    }
+    let texts = compute::cast(array, &DataType::Utf8)?;
+    Ok(texts.as_string::<i32>().iter().map(code).collect())
+}
+
+fn vectors(array: &ArrayRef) -> Result<Input, Error> {
+    let rows = array.len();
+    let list = |row: usize| -> Option<ArrayRef> {
+        match array.data_type() {
+            _ if array.is_null(row) => None,
+            DataType::FixedSizeList(..) => Some(array.as_fixed_size_list().value(row)),
+            DataType::List(_) => Some(array.as_list::<i32>().value(row)),
+            _ => None,
+        }
+    };
+    let mut dimension = 0;
+    let mut elements = Vec::new();
+    let mut valid = vec![false; rows];
+    for (row, valid) in valid.iter_mut().enumerate() {
+        if let Some(vector) = list(row) {
+            let vector = compute::cast(&vector, &DataType::Float32)?;
+            let floats = vector.as_primitive::<Float32Type>().values();
+            if dimension == 0 {
+                dimension = floats.len();
+                elements.resize(row * dimension, 0.0);
+            }
+            if floats.len() != dimension {
+                return Err(Error::Dimension { found: floats.len(), wanted: dimension });
+            }
+            *valid = true;
+            elements.extend_from_slice(floats);
+        } else {
+            elements.resize((row + 1) * dimension, 0.0);
+        }
+    }
+    Ok(Input::Vectors { dimension, elements, valid })
+}
+
+/// One vector a row out of one column an element; a null element is 0, as the row has others.
+fn spread<'a>(columns: impl Iterator<Item = &'a ArrayRef>, rows: usize) -> Result<Input, Error> {
+    let columns = columns.map(numbers).collect::<Result<Vec<_>, Error>>()?;
+    let element = |row: usize, column: &Vec<f64>| {
+        if column[row].is_nan() { 0.0 } else { column[row] as f32 }
+    };
+    let elements = (0..rows).flat_map(|row| columns.iter().map(move |column| element(row, column)));
+    let valid = (0..rows).map(|row| columns.iter().any(|column| !column[row].is_nan()));
+    Ok(Input::Vectors {
+        dimension: columns.len(),
+        elements: elements.collect(),
+        valid: valid.collect(),
+    })
+}
+
+/// XXH3 of each dedupe key, which is fixed by its specification, so states may keep it.
+fn hashes(array: &ArrayRef) -> Vec<u64> {
+    let hash = |id: &str| XxHash3_64::oneshot(id.as_bytes());
+    if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
+        let values = dictionary.values().as_string::<i32>();
+        let of_value: Vec<u64> = values.iter().map(|id| id.map_or(0, hash)).collect();
+        return dictionary.keys().iter().map(|key| key.map_or(0, |key| of_value[key as usize])).collect();
+    }
+    array.as_string::<i32>().iter().map(|id| id.map_or(0, hash)).collect()
+}

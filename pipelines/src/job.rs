@@ -1,0 +1,205 @@
+//! What every job needs: the registry, the data directory, how far to read the log, and
+//! whom to tell of progress. Gathers the history of a group for `build`, `materialize` and
+//! the labels.
+
+use std::sync::{Arc, Mutex};
+
+use arrow::array::RecordBatch;
+use granary_registry::{Entity, EventTime, FeatureGroup, Registry, Source};
+use granary_storage::{DataDir, LogReader, Offset};
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::event;
+use crate::fold::{CompileError, GroupFold};
+use crate::history::{self, History, Interner, Piece};
+use crate::intake::Intake;
+use crate::source::{BadRows, Chunk, FileHash, SourceFiles};
+use crate::text::Embedder;
+
+/// Events of a batch made from the log.
+const LOG_BATCH: usize = 8192;
+
+/// What a job works on.
+#[derive(Clone)]
+pub struct Job<'a> {
+    /// What is defined.
+    pub registry: &'a Registry,
+    /// Where everything lies.
+    pub data: &'a DataDir,
+    /// The log's records before this are part of every source's history.
+    pub log_until: Offset,
+    /// Turns text into vectors.
+    pub embedder: Arc<dyn Embedder>,
+    /// What happens to rows that cannot be read.
+    pub bad_rows: &'a BadRows,
+    /// Told of work begun and done.
+    pub progress: &'a (dyn Fn(Progress<'_>) + Sync),
+}
+
+/// What a job tells of itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// A stage begins, with so many rows where that is known.
+    Begin {
+        /// What it works on.
+        what: &'a str,
+        /// Rows ahead.
+        rows: Option<u64>,
+    },
+    /// So many more rows are done.
+    Rows(u64),
+}
+
+/// A group with its folds and everything they fold.
+pub struct Gathered {
+    /// The folds.
+    pub fold: GroupFold,
+    /// The rows, by entity.
+    pub history: History,
+    /// The files read.
+    pub files: Vec<FileHash>,
+    /// Rows before copies were dropped.
+    pub rows_read: u64,
+}
+
+impl<'a> Job<'a> {
+    /// The group of this name.
+    pub fn group(&self, name: &str) -> Result<&'a FeatureGroup, Error> {
+        self.registry.group(name).ok_or_else(|| Error::NoSuch {
+            what: "feature group",
+            name: name.to_owned(),
+            known: self.registry.groups.iter().map(|group| group.name.clone()).collect(),
+        })
+    }
+
+    /// The source and entity that a group reads.
+    pub fn source_of(&self, group: &FeatureGroup) -> (&'a Source, &'a Entity) {
+        let source = self.registry.source(&group.source).expect("checked: a group's source exists");
+        let entity = self.registry.entity(&group.entity).expect("checked: a group's entity exists");
+        (source, entity)
+    }
+
+    /// Compiles a group.
+    pub fn compile(&self, group: &FeatureGroup) -> Result<GroupFold, CompileError> {
+        GroupFold::compile(group, self.source_of(group).0, &self.embedder)
+    }
+
+    /// Reads everything there is for a group.
+    pub fn gather(&self, group: &FeatureGroup) -> Result<Gathered, Error> {
+        let (source, entity) = self.source_of(group);
+        let fold = self.compile(group)?;
+        let files = SourceFiles::find(source, self.data.root())?;
+        let intake = Intake::new(&fold, source, entity, files.columns(), &self.embedder)?;
+        let interner = Mutex::new(Interner::default());
+        let chunks = files.chunks()?;
+        (self.progress)(Progress::Begin { what: &group.name, rows: files.rows_hint() });
+        let decoded: Vec<Result<Vec<Piece>, Error>> = chunks
+            .par_iter()
+            .map(|chunk| self.decode(&files, chunk, &intake, &interner))
+            .collect();
+        let mut pieces = Vec::new();
+        for chunk in decoded {
+            pieces.extend(chunk?);
+        }
+        pieces.extend(self.logged(source, &intake, &interner)?);
+        let rows_read = pieces.iter().map(Piece::rows).sum::<usize>() as u64;
+        let interner = interner.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let history = History::gather(pieces, interner);
+        Ok(Gathered { fold, history, files: files.hash()?, rows_read })
+    }
+
+    /// Files of a group with their hashes, without reading rows: what decides whether a
+    /// stage can be skipped.
+    pub fn files_of(&self, source: &Source) -> Result<Vec<FileHash>, Error> {
+        Ok(SourceFiles::find(source, self.data.root())?.hash()?)
+    }
+
+    /// One microsecond past the newest event of any event source.
+    pub fn data_clock(&self) -> Result<Option<EventTime>, Error> {
+        let mut newest: Option<i64> = None;
+        for source in self.registry.sources.iter().filter(|source| source.event_time.is_some()) {
+            newest = newest.max(self.newest_of(source)?);
+        }
+        Ok(newest.map(|time| EventTime(time.saturating_add(1))))
+    }
+
+    fn decode(
+        &self,
+        files: &SourceFiles,
+        chunk: &Chunk,
+        intake: &Intake,
+        interner: &Mutex<Interner>,
+    ) -> Result<Vec<Piece>, Error> {
+        let mut pieces = Vec::new();
+        files.decode(chunk, intake.wanted(), self.bad_rows, &mut |batch: RecordBatch| {
+            (self.progress)(Progress::Rows(batch.num_rows() as u64));
+            pieces.push(history::number(intake.take(&batch)?, interner)?);
+            Ok::<(), Error>(())
+        })?;
+        Ok(pieces)
+    }
+
+    /// The source's events in the log.
+    fn logged(
+        &self,
+        source: &Source,
+        intake: &Intake,
+        interner: &Mutex<Interner>,
+    ) -> Result<Vec<Piece>, Error> {
+        let mut pieces = Vec::new();
+        let mut events = Vec::new();
+        let mut positions = Vec::new();
+        let mut take = |events: &mut Vec<event::Event>, positions: &mut Vec<u64>| {
+            let mut taken = intake.take(&event::batch(events, intake.wanted())?)?;
+            taken.columns.positions = std::mem::take(positions);
+            events.clear();
+            pieces.push(history::number(taken, interner)?);
+            Ok::<(), Error>(())
+        };
+        let log = LogReader::open(self.data.log());
+        event::replay(&log, log.first()?, self.log_until, |offset, event| {
+            if event.source == source.name {
+                events.push(event);
+                positions.push(offset.0 + 1);
+            }
+            if events.len() == LOG_BATCH { take(&mut events, &mut positions) } else { Ok(()) }
+        })?;
+        if !events.is_empty() {
+            take(&mut events, &mut positions)?;
+        }
+        Ok(pieces)
+    }
+
+    fn newest_of(&self, source: &Source) -> Result<Option<i64>, Error> {
+        let Some(time) = &source.event_time else { return Ok(None) };
+        let files = SourceFiles::find(source, self.data.root())?;
+        let wanted = [crate::source::Wanted::required(time, granary_registry::DType::Timestamp)];
+        let newest = |chunk: &Chunk| {
+            let mut newest = None;
+            files.decode(chunk, &wanted, self.bad_rows, &mut |batch: RecordBatch| {
+                newest = newest.max(newest_in(&batch));
+                Ok::<(), Error>(())
+            })?;
+            Ok::<_, Error>(newest)
+        };
+        let of_files = files.chunks()?.par_iter().map(newest).collect::<Result<Vec<_>, Error>>()?;
+        let mut newest = of_files.into_iter().flatten().max();
+        let log = LogReader::open(self.data.log());
+        event::replay(&log, log.first()?, self.log_until, |_, event| {
+            if event.source == source.name
+                && let granary_registry::Value::Timestamp(at) = event.field(time)
+            {
+                newest = newest.max(Some(at.0));
+            }
+            Ok(())
+        })?;
+        Ok(newest)
+    }
+}
+
+fn newest_in(batch: &RecordBatch) -> Option<i64> {
+    use arrow::array::AsArray;
+    use arrow::datatypes::TimestampMicrosecondType;
+    arrow::compute::max(batch.column(0).as_primitive::<TimestampMicrosecondType>())
+}

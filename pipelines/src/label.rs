@@ -1,0 +1,243 @@
+//! Labels: who is to be predicted, at which instant, with what outcome, and in which part of
+//! the split. Called by `materialize` and by the build of a label's own table.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute;
+use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
+use granary_registry::{
+    Aggregation, DType, Entity, EventTime, Expression, Feature, FeatureGroup, FeatureKind,
+    Fingerprint, Function, Instant, Label, LabelTarget, Source, Span, Split, Value,
+};
+use twox_hash::XxHash3_64;
+
+use crate::error::Error;
+use crate::expression::value_at;
+use crate::job::Job;
+use crate::point_in_time::{self, Spine};
+use crate::source::{FileHash, SourceFiles, Wanted};
+
+/// A label's rows.
+pub(crate) struct Labels {
+    /// Entities and instants.
+    pub spine: Spine,
+    /// 1 or 0, or null where the source has none.
+    pub outcomes: Vec<Option<bool>>,
+    /// The files read.
+    pub files: Vec<FileHash>,
+}
+
+/// A part of the split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What models learn from.
+    Train,
+    /// What choices are made on.
+    Valid,
+    /// What is only reported.
+    Test,
+}
+
+impl Part {
+    /// As the split column writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Valid => "valid",
+            Part::Test => "test",
+        }
+    }
+}
+
+/// Reads a label's rows in file order. `clock` is the instant of labels that have none.
+pub(crate) fn read(job: &Job<'_>, label: &Label, clock: EventTime) -> Result<Labels, Error> {
+    let source = job.registry.source(&label.source).expect("checked: a label's source exists");
+    let entity = job.registry.entity(&label.entity).expect("checked: a label's entity exists");
+    match &label.target {
+        LabelTarget::Column(column) => {
+            let reader = TableReader { job, label, source, entity, clock };
+            reader.read(column, DType::Float, |_, value| {
+                value.map(|number| match number {
+                    0.0 => Ok(false),
+                    1.0 => Ok(true),
+                    other => Err(format!("{other} is neither 0 nor 1")),
+                })
+            })
+        }
+        LabelTarget::Draw(draw) => {
+            let reader = TableReader { job, label, source, entity, clock };
+            reader.read(&draw.from, DType::Float, |key, value| {
+                value.map(|score| {
+                    let entry = draw.probability.iter().find(|(bound, _)| score <= *bound);
+                    Ok(unit(draw.seed, key) < entry.map_or(0.0, |(_, probability)| *probability))
+                })
+            })
+        }
+        LabelTarget::Inactivity { filter, horizon } => {
+            inactivity(job, label, source, filter.as_ref(), *horizon, clock)
+        }
+    }
+}
+
+/// The part of each row: by hash of the key, so that a key is never in two parts, or by time.
+pub fn split(split: Split, spine: &Spine) -> Vec<Part> {
+    let part = |share: f64| match share {
+        share if share < split.train => Part::Train,
+        share if share < split.train + split.valid => Part::Valid,
+        _ => Part::Test,
+    };
+    if !split.by_time {
+        return spine.keys.iter().map(|key| part(unit(SPLIT_SEED, key))).collect();
+    }
+    let mut instants = spine.instants.clone();
+    instants.sort_unstable();
+    let share = |instant: &EventTime| {
+        instants.partition_point(|held| held < instant) as f64 / instants.len() as f64
+    };
+    spine.instants.iter().map(|instant| part(share(instant))).collect()
+}
+
+/// Fixed, so that a key stays in its part whatever else changes.
+const SPLIT_SEED: u64 = 0x6772_616e_6172_7931;
+
+/// A number in [0, 1) that a seed and a key decide.
+fn unit(seed: u64, key: &str) -> f64 {
+    (XxHash3_64::oneshot_with_seed(seed, key.as_bytes()) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+struct TableReader<'a> {
+    job: &'a Job<'a>,
+    label: &'a Label,
+    source: &'a Source,
+    entity: &'a Entity,
+    clock: EventTime,
+}
+
+impl TableReader<'_> {
+    fn read(
+        &self,
+        column: &str,
+        dtype: DType,
+        outcome: impl Fn(&str, Option<f64>) -> Option<Result<bool, String>>,
+    ) -> Result<Labels, Error> {
+        let files = SourceFiles::find(self.source, self.job.data.root())?;
+        let mut wanted = vec![Wanted::required(&self.entity.key, self.entity.dtype)];
+        wanted.push(Wanted::optional(column, dtype));
+        if let Instant::Column(instant) = &self.label.instant {
+            wanted.push(Wanted::required(instant, DType::Timestamp));
+        }
+        let mut labels = Labels {
+            spine: Spine::default(),
+            outcomes: Vec::new(),
+            files: files.hash()?,
+        };
+        for batch in files.read(&wanted, self.job.bad_rows)? {
+            let keys = texts(batch.column(0))?;
+            let scores = batch.column(1).as_primitive::<Float64Type>();
+            for row in 0..batch.num_rows() {
+                let key = keys.as_string::<i32>().value(row);
+                let score = scores.is_valid(row).then(|| scores.value(row));
+                let outcome = outcome(key, score).transpose().map_err(|reason| Error::Row {
+                    what: format!(
+                        "label `{}`, column `{column}` of `{key}`",
+                        self.label.name
+                    ),
+                    reason,
+                })?;
+                labels.spine.keys.push(Arc::from(key));
+                labels.spine.instants.push(match &self.label.instant {
+                    Instant::Fixed(instant) => *instant,
+                    Instant::DataClock => self.clock,
+                    Instant::Column(_) => {
+                        let instants = batch.column(2).as_primitive::<TimestampMicrosecondType>();
+                        EventTime(instants.value(row))
+                    }
+                });
+                labels.outcomes.push(outcome);
+            }
+        }
+        Ok(labels)
+    }
+}
+
+fn texts(array: &ArrayRef) -> Result<ArrayRef, Error> {
+    Ok(compute::cast(array, &DataType::Utf8)?)
+}
+
+/// 1 where no event of the kind follows the instant within the horizon: a fold like any
+/// other, asked at both ends.
+fn inactivity(
+    job: &Job<'_>,
+    label: &Label,
+    source: &Source,
+    filter: Option<&Expression>,
+    horizon: Span,
+    clock: EventTime,
+) -> Result<Labels, Error> {
+    let instant = match &label.instant {
+        Instant::Fixed(instant) => *instant,
+        Instant::DataClock | Instant::Column(_) => EventTime(clock.0.saturating_sub(horizon.0)),
+    };
+    let end = EventTime(instant.0.saturating_add(horizon.0));
+    if clock < end {
+        return Err(Error::Row {
+            what: format!("label `{}`", label.name),
+            reason: format!(
+                "its horizon ends at {end}, after the newest event; choose an earlier `instant`"
+            ),
+        });
+    }
+    let count = |name: &str, filter: Option<&Expression>| Feature {
+        name: Arc::from(name),
+        dtype: DType::Int,
+        kind: FeatureKind::Aggregate(Aggregation {
+            function: Function::Count,
+            input: None,
+            filter: filter.cloned(),
+            window: None,
+        }),
+        description: String::new(),
+        imputation: None,
+        expectations: Vec::new(),
+    };
+    let group = FeatureGroup {
+        name: label.name.clone(),
+        entity: label.entity.clone(),
+        source: source.name.clone(),
+        description: String::new(),
+        owner: String::new(),
+        tags: Vec::new(),
+        freshness: None,
+        max_age: None,
+        session_gap: Span(0),
+        features: vec![count("of_kind", filter), count("any", None)],
+        fingerprint: Fingerprint(0),
+    };
+    let gathered = job.gather(&group)?;
+    let names = gathered.history.names();
+    let at = |instant: EventTime| {
+        let spine = Spine { keys: names.to_vec(), instants: vec![instant; names.len()] };
+        point_in_time::sweep(&gathered.fold, &gathered.history, &spine, &[0, 1])
+    };
+    let (before, after) = (at(instant)?, at(end)?);
+    let number = |column: &ArrayRef, row| value_at(column, row).as_f64().unwrap_or(0.0);
+    let mut labels =
+        Labels { spine: Spine::default(), outcomes: Vec::new(), files: gathered.files };
+    for (row, key) in names.iter().enumerate() {
+        // Whoever has no event before the instant was not there to be predicted.
+        if number(&before[1], row) > 0.0 {
+            labels.spine.keys.push(key.clone());
+            labels.spine.instants.push(instant);
+            labels.outcomes.push(Some(number(&before[0], row) == number(&after[0], row)));
+        }
+    }
+    Ok(labels)
+}
+
+impl Labels {
+    /// The outcome of a row as 1, 0 or null.
+    pub(crate) fn outcome(&self, row: usize) -> Value {
+        self.outcomes[row].map_or(Value::Null, |outcome| Value::Int(i64::from(outcome)))
+    }
+}

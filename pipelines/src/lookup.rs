@@ -1,0 +1,226 @@
+//! One entity's features at an instant before its newest event: the same sweep as for a
+//! training set, over the few chunks of the sources that hold the entity. Called by the
+//! service; an index of which chunk holds whom is made at the first question.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute;
+use arrow::datatypes::{DataType, Int32Type};
+use granary_registry::{Entity, EventTime, Source, Value};
+use granary_storage::{LogReader, Offset};
+use rayon::prelude::*;
+use twox_hash::XxHash3_64;
+
+use crate::error::Error;
+use crate::event::{self, Event};
+use crate::expression::value_at;
+use crate::history::{self, History, Interner, Piece};
+use crate::intake::Intake;
+use crate::job::Job;
+use crate::point_in_time::{self, Spine};
+use crate::serving::Serving;
+use crate::source::{Chunk, SourceFiles, Wanted};
+
+/// Answers questions about the past; keeps where each entity's rows are.
+#[derive(Default)]
+pub struct Lookup {
+    sources: Mutex<HashMap<String, Arc<SourceIndex>>>,
+    log: Mutex<LogIndex>,
+}
+
+/// Which chunks of a source hold an entity.
+struct SourceIndex {
+    files: SourceFiles,
+    /// Sizes and times of the files, so that changed ones are read again.
+    state: Vec<FileState>,
+    chunks: Vec<Chunk>,
+    /// Hash of a key and a chunk that holds it, sorted.
+    places: Vec<(u64, u32)>,
+}
+
+type FileState = (std::path::PathBuf, u64, Option<std::time::SystemTime>);
+
+/// Which records of the log are about an entity.
+#[derive(Default)]
+struct LogIndex {
+    read_until: Offset,
+    places: HashMap<u64, Vec<Offset>>,
+}
+
+impl Lookup {
+    /// The features at these positions as of an instant, of an entity that may be unknown.
+    pub fn features(
+        &self,
+        job: &Job<'_>,
+        serving: &Serving,
+        key: &str,
+        features: &[usize],
+        as_of: EventTime,
+    ) -> Result<Vec<Value>, Error> {
+        let mut values = vec![Value::Null; features.len()];
+        let events = self.logged(job, serving, key)?;
+        for (number, group) in serving.groups.iter().enumerate() {
+            let wanted: Vec<usize> = (0..features.len())
+                .filter(|&at| serving.features[features[at]].group == number)
+                .collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let slots: Vec<usize> =
+                wanted.iter().map(|&at| serving.features[features[at]].slot).collect();
+            let source = serving.source(group);
+            let index = self.index(job, source, &serving.entity)?;
+            let history = index.history(job, serving, number, key, &events)?;
+            let spine = Spine { keys: vec![Arc::from(key)], instants: vec![as_of] };
+            let columns = point_in_time::sweep(&group.fold, &history, &spine, &slots)?;
+            for (at, column) in wanted.into_iter().zip(&columns) {
+                values[at] = value_at(column, 0);
+            }
+        }
+        Ok(values)
+    }
+
+    fn index(
+        &self,
+        job: &Job<'_>,
+        source: &Source,
+        entity: &Entity,
+    ) -> Result<Arc<SourceIndex>, Error> {
+        let files = SourceFiles::find(source, job.data.root())?;
+        let state = file_states(&files);
+        let mut held = self.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(index) = held.get(&source.name).filter(|index| index.state == state) {
+            return Ok(index.clone());
+        }
+        let index = Arc::new(SourceIndex::read(job, files, state, entity)?);
+        held.insert(source.name.clone(), index.clone());
+        Ok(index)
+    }
+
+    /// The entity's events in the log.
+    fn logged(&self, job: &Job<'_>, serving: &Serving, key: &str) -> Result<Vec<(Offset, Event)>, Error> {
+        let log = LogReader::open(job.data.log());
+        let mut index = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let first = log.first()?;
+        let from = index.read_until.max(first);
+        let key_column = &serving.entity.key;
+        event::replay(&log, from, job.log_until, |offset, event| {
+            if let Some(key) = crate::stream::key_bytes(event.field(key_column)) {
+                index.places.entry(XxHash3_64::oneshot(&key)).or_default().push(offset);
+            }
+            Ok(())
+        })?;
+        index.read_until = index.read_until.max(job.log_until);
+        let places = index.places.get(&XxHash3_64::oneshot(key.as_bytes()));
+        let mut events = Vec::new();
+        for &offset in places.into_iter().flatten().filter(|&&offset| offset >= first) {
+            let one_on = Offset(offset.0 + 1);
+            event::replay(&log, offset, one_on, |offset, event| {
+                let held = crate::stream::key_bytes(event.field(key_column));
+                if held.as_deref() == Some(key.as_bytes()) {
+                    events.push((offset, event));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(events)
+    }
+}
+
+fn file_states(files: &SourceFiles) -> Vec<FileState> {
+    let state = |path: &std::path::PathBuf| {
+        let metadata = std::fs::metadata(path).ok();
+        let bytes = metadata.as_ref().map_or(0, std::fs::Metadata::len);
+        (path.clone(), bytes, metadata.and_then(|metadata| metadata.modified().ok()))
+    };
+    files.files().iter().map(state).collect()
+}
+
+impl SourceIndex {
+    fn read(
+        job: &Job<'_>,
+        files: SourceFiles,
+        state: Vec<FileState>,
+        entity: &Entity,
+    ) -> Result<SourceIndex, Error> {
+        let chunks = files.chunks()?;
+        let wanted = [Wanted::required(&entity.key, entity.dtype)];
+        let of_chunk = |(number, chunk): (usize, &Chunk)| {
+            let mut places = Vec::new();
+            files.decode(chunk, &wanted, job.bad_rows, &mut |batch: RecordBatch| {
+                places.extend(distinct(batch.column(0))?.into_iter().map(|hash| (hash, number as u32)));
+                places.sort_unstable();
+                places.dedup();
+                Ok::<(), Error>(())
+            })?;
+            Ok::<_, Error>(places)
+        };
+        let found = chunks.par_iter().enumerate().map(of_chunk).collect::<Result<Vec<_>, Error>>()?;
+        let mut places = found.concat();
+        places.sort_unstable();
+        Ok(SourceIndex { files, state, chunks, places })
+    }
+
+    /// The rows of one entity, for one group.
+    fn history(
+        &self,
+        job: &Job<'_>,
+        serving: &Serving,
+        group: usize,
+        key: &str,
+        events: &[(Offset, Event)],
+    ) -> Result<History, Error> {
+        let served = &serving.groups[group];
+        let source = serving.source(served);
+        let intake =
+            Intake::new(&served.fold, source, &serving.entity, self.files.columns(), &job.embedder)?;
+        let interner = Mutex::new(Interner::default());
+        let hash = XxHash3_64::oneshot(key.as_bytes());
+        let first = self.places.partition_point(|(held, _)| *held < hash);
+        let here = self.places[first..].iter().take_while(|(held, _)| *held == hash);
+        let mut pieces: Vec<Piece> = Vec::new();
+        for (_, chunk) in here {
+            let chunk = &self.chunks[*chunk as usize];
+            self.files.decode(chunk, intake.wanted(), job.bad_rows, &mut |batch: RecordBatch| {
+                let mask = equal_to(batch.column(0), key)?;
+                if mask.true_count() > 0 {
+                    let rows = compute::filter_record_batch(&batch, &mask)?;
+                    pieces.push(history::number(intake.take(&rows)?, &interner)?);
+                }
+                Ok::<(), Error>(())
+            })?;
+        }
+        let of_source = events.iter().filter(|(_, event)| event.source == source.name);
+        let (offsets, logged): (Vec<Offset>, Vec<Event>) = of_source.cloned().unzip();
+        if !logged.is_empty() {
+            let mut taken = intake.take(&event::batch(&logged, intake.wanted())?)?;
+            taken.columns.positions = offsets.iter().map(|offset| offset.0 + 1).collect();
+            pieces.push(history::number(taken, &interner)?);
+        }
+        let interner = interner.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(History::gather(pieces, interner))
+    }
+}
+
+/// Hashes of the keys in a column.
+fn distinct(keys: &ArrayRef) -> Result<Vec<u64>, Error> {
+    let values = match keys.as_dictionary_opt::<Int32Type>() {
+        Some(dictionary) => dictionary.values().clone(),
+        None => compute::cast(keys, &DataType::Utf8)?,
+    };
+    let texts = values.as_string::<i32>().iter().flatten();
+    Ok(texts.map(|key| XxHash3_64::oneshot(key.as_bytes())).collect())
+}
+
+fn equal_to(keys: &ArrayRef, key: &str) -> Result<BooleanArray, Error> {
+    if let Some(dictionary) = keys.as_dictionary_opt::<Int32Type>() {
+        let values = dictionary.values().as_string::<i32>();
+        let wanted: Vec<bool> = values.iter().map(|held| held == Some(key)).collect();
+        let of_row = |code: Option<i32>| Some(code.is_some_and(|code| wanted[code as usize]));
+        return Ok(dictionary.keys().iter().map(of_row).collect());
+    }
+    let texts = compute::cast(keys, &DataType::Utf8)?;
+    Ok(texts.as_string::<i32>().iter().map(|held| Some(held == Some(key))).collect())
+}

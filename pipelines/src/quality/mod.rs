@@ -1,0 +1,9 @@
+//! What a finished feature column must be and what it is: expectations, checked at every
+//! build, and statistics for the manifest. Called by `build` once per column.
+
+mod expectation; // the rules of the registry, checked
+mod statistics; // nulls, bounds, mean, distinct values
+mod vectors; // a column of vectors, of fixed or free length
+
+pub use expectation::{Detail, Outcome, check};
+pub use statistics::{Statistics, statistics};

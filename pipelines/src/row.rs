@@ -1,0 +1,111 @@
+//! One entity's stored row: the encoded states of all its groups, one after another.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | format, 1 |
+//! | then for each group: varint | its number in the generation |
+//! | varint, varint | length of its vectors, length of its state |
+//! | … | its state |
+//!
+//! The vectors of all groups lie in another table, in the same order.
+
+use std::ops::Range;
+
+use crate::fold::{Bytes, DecodeError, Sink};
+
+/// First byte of every stored row.
+const ROW_FORMAT: u8 = 1;
+
+/// The parts of a stored row.
+#[derive(Debug, Default)]
+pub(crate) struct Row<'a> {
+    parts: Vec<Part<'a>>,
+}
+
+/// One group's part.
+#[derive(Clone, Debug)]
+pub(crate) struct Part<'a> {
+    /// Number of the group in the generation.
+    pub group: usize,
+    /// Its state.
+    pub state: &'a [u8],
+    /// Where its vectors lie in the entity's vectors.
+    pub vectors: Range<usize>,
+}
+
+impl<'a> Row<'a> {
+    /// Reads the parts of a row without decoding them.
+    pub(crate) fn parse(row: &'a [u8]) -> Result<Row<'a>, DecodeError> {
+        let mut bytes = Bytes::new(row, None);
+        match bytes.byte()? {
+            ROW_FORMAT => {}
+            found => {
+                return Err(DecodeError::Invalid { what: "row format", found: u64::from(found) });
+            }
+        }
+        let mut parts = Vec::new();
+        let mut start = 0usize;
+        while !bytes.is_empty() {
+            let group = bytes.unsigned()? as usize;
+            let vectors = bytes.unsigned()? as usize;
+            let state = bytes.text()?;
+            let end = start.checked_add(vectors).ok_or(DecodeError::Short("vectors"))?;
+            parts.push(Part { group, state, vectors: start..end });
+            start = end;
+        }
+        Ok(Row { parts })
+    }
+
+    /// The part of a group, if the entity has one.
+    pub(crate) fn part(&self, group: usize) -> Option<&Part<'a>> {
+        self.parts.iter().find(|part| part.group == group)
+    }
+
+    /// All parts, in order.
+    pub(crate) fn parts(&self) -> &[Part<'a>] {
+        &self.parts
+    }
+}
+
+/// Begins a row.
+pub(crate) fn begin(out: &mut Sink) {
+    out.clear();
+    out.row.push(ROW_FORMAT);
+}
+
+/// Adds a group's part to a row.
+pub(crate) fn append(out: &mut Sink, group: usize, state: &[u8], vectors: &[u8]) {
+    out.unsigned(group as u64);
+    out.unsigned(vectors.len() as u64);
+    out.text(state);
+    out.vectors.extend_from_slice(vectors);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parts_survive(parts: Vec<(u8, Vec<u8>, Vec<u8>)>) {
+            let mut out = Sink::default();
+            begin(&mut out);
+            for (group, state, vectors) in &parts {
+                append(&mut out, *group as usize, state, vectors);
+            }
+            let row = Row::parse(&out.row).unwrap();
+            prop_assert_eq!(row.parts().len(), parts.len());
+            for (part, (group, state, vectors)) in row.parts().iter().zip(&parts) {
+                prop_assert_eq!(part.group, *group as usize);
+                prop_assert_eq!(part.state, &state[..]);
+                prop_assert_eq!(&out.vectors[part.vectors.clone()], &vectors[..]);
+            }
+        }
+
+        #[test]
+        fn garbage_is_never_a_panic(garbage: Vec<u8>) {
+            let _ = Row::parse(&garbage);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The folds of one generation of the online store, compiled: what turns stored rows into
+//! features and events into changed rows. Called by `push`, by ingest and by every read;
+//! it holds no store, only the arithmetic between bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use granary_registry::{Entity, EventTime, FeatureGroup, Registry, Source, Value};
+
+use granary_storage::Offset;
+
+use crate::error::Error;
+use crate::event::{self, Event};
+use crate::fold::{Applied, Columns, Events, GroupFold, GroupState, Sink};
+use crate::intake::Intake;
+use crate::row::{self, Row};
+use crate::text::Embedder;
+
+/// Everything served of one entity kind.
+#[derive(Debug)]
+pub struct Serving {
+    /// The registry that the generation was built from.
+    pub registry: Registry,
+    /// The entity whose rows these are.
+    pub entity: Entity,
+    /// Its groups; their positions are the group numbers in stored rows.
+    pub groups: Vec<ServedGroup>,
+    /// Every feature of every group, in order.
+    pub features: Vec<ServedFeature>,
+}
+
+/// One group of a generation.
+#[derive(Debug)]
+pub struct ServedGroup {
+    /// Its folds.
+    pub fold: GroupFold,
+    /// Name of its source.
+    pub source: String,
+    /// The log's records before this are in the version that was pushed.
+    pub built_until: Offset,
+    /// How live events become columns; none for tables, which take no events.
+    intake: Option<Intake>,
+    empty: GroupState,
+}
+
+/// Where a feature stands.
+#[derive(Clone, Debug)]
+pub struct ServedFeature {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Position of its group.
+    pub group: usize,
+    /// Position in the group.
+    pub slot: usize,
+}
+
+/// A stored row with its states decoded as far as a request needs them.
+pub struct OpenRow<'a> {
+    serving: &'a Serving,
+    states: Vec<Option<GroupState>>,
+    newest: i64,
+}
+
+/// Events of one source, ready for every group that folds them.
+pub struct Prepared<'a> {
+    serving: &'a Serving,
+    events: &'a [Event],
+    columns: Vec<(usize, Columns)>,
+}
+
+impl Serving {
+    /// Compiles the groups of an entity.
+    pub fn new(
+        registry: Registry,
+        entity: &Entity,
+        embedder: &Arc<dyn Embedder>,
+    ) -> Result<Serving, Error> {
+        let of_entity = |group: &&FeatureGroup| group.entity == entity.name;
+        let groups = registry
+            .groups
+            .iter()
+            .filter(of_entity)
+            .map(|group| ServedGroup::new(&registry, group, entity, embedder))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let features = groups.iter().enumerate().flat_map(|(group, served)| {
+            served.fold.slots.iter().enumerate().map(move |(slot, held)| ServedFeature {
+                name: held.name.clone(),
+                group,
+                slot,
+            })
+        });
+        Ok(Serving { features: features.collect(), groups, entity: entity.clone(), registry })
+    }
+
+    /// The source of a group.
+    pub fn source(&self, group: &ServedGroup) -> &Source {
+        self.registry.source(&group.source).expect("checked: a group's source exists")
+    }
+
+    /// The position of a feature by name.
+    pub fn feature(&self, name: &str) -> Option<usize> {
+        self.features.iter().position(|feature| &*feature.name == name)
+    }
+
+    /// Whether any of these features needs the entity's vectors.
+    pub fn needs_vectors(&self, features: &[usize]) -> bool {
+        features.iter().any(|&at| {
+            let feature = &self.features[at];
+            self.groups[feature.group].fold.needs_vectors(feature.slot)
+        })
+    }
+
+    /// Decodes what these features need of a stored row.
+    pub fn open<'a>(
+        &'a self,
+        key: &str,
+        row: &[u8],
+        vectors: Option<&[u8]>,
+        features: &[usize],
+    ) -> Result<OpenRow<'a>, Error> {
+        let failed = |group: &str, source| Error::State {
+            key: key.to_owned(),
+            group: group.to_owned(),
+            source,
+        };
+        let parsed = Row::parse(row).map_err(|source| failed("all", source))?;
+        let mut states: Vec<Option<GroupState>> = vec![None; self.groups.len()];
+        let mut newest = i64::MIN;
+        for part in parsed.parts() {
+            let Some(served) = self.groups.get(part.group) else { continue };
+            newest = newest.max(GroupFold::newest_of(part.state).unwrap_or(i64::MIN));
+            if features.iter().any(|&at| self.features[at].group == part.group) {
+                let vectors = vectors.map(|all| slice(all, &part.vectors));
+                let state = served.fold.decode(part.state, vectors);
+                states[part.group] =
+                    Some(state.map_err(|source| failed(&served.fold.name, source))?);
+            }
+        }
+        Ok(OpenRow { serving: self, states, newest })
+    }
+
+    /// Evaluates live events of one source for every group that folds them.
+    pub fn prepare<'a>(
+        &'a self,
+        source: &str,
+        events: &'a [Event],
+        positions: &[u64],
+    ) -> Result<Prepared<'a>, Error> {
+        let mut columns = Vec::new();
+        for (number, group) in self.groups.iter().enumerate() {
+            if let Some(intake) = group.intake.as_ref().filter(|_| group.source == source) {
+                let mut taken = intake.take(&event::batch(events, intake.wanted())?)?;
+                taken.columns.positions = positions.to_vec();
+                columns.push((number, taken.columns));
+            }
+        }
+        Ok(Prepared { serving: self, events, columns })
+    }
+}
+
+impl ServedGroup {
+    fn new(
+        registry: &Registry,
+        group: &FeatureGroup,
+        entity: &Entity,
+        embedder: &Arc<dyn Embedder>,
+    ) -> Result<ServedGroup, Error> {
+        let source = registry.source(&group.source).expect("checked: a group's source exists");
+        let fold = GroupFold::compile(group, source, embedder)?;
+        let present: Vec<String> =
+            source.columns.iter().map(|column| column.name.clone()).collect();
+        let intake = match source.event_time {
+            Some(_) => Some(Intake::new(&fold, source, entity, &present, embedder)?),
+            None => None,
+        };
+        let empty = fold.new_state();
+        Ok(ServedGroup { fold, source: group.source.clone(), built_until: Offset(0), intake, empty })
+    }
+}
+
+impl OpenRow<'_> {
+    /// The newest event of all the entity's groups, if it has any.
+    pub fn newest(&self) -> Option<EventTime> {
+        (self.newest != i64::MIN).then_some(EventTime(self.newest))
+    }
+
+    /// A feature's value as of an instant later than the newest event. The feature must be
+    /// among those that the row was opened for.
+    pub fn value(&self, feature: usize, as_of: EventTime) -> Value {
+        let feature = &self.serving.features[feature];
+        let served = &self.serving.groups[feature.group];
+        let state = self.states[feature.group].as_ref().unwrap_or(&served.empty);
+        served.fold.value(feature.slot, state, as_of)
+    }
+}
+
+impl Prepared<'_> {
+    /// The key of an event's entity.
+    pub fn key(&self, event: usize) -> &Value {
+        self.events[event].field(&self.serving.entity.key)
+    }
+
+    /// Folds one event into its entity's stored row and writes the changed row to `out`.
+    /// Of several groups the best outcome counts: an event is late only if it is for all.
+    pub fn apply(
+        &self,
+        event: usize,
+        stored: Option<(&[u8], &[u8])>,
+        out: &mut Sink,
+    ) -> Result<Applied, Error> {
+        let failed = |group: &str, source| Error::State {
+            key: format!("{:?}", self.key(event)),
+            group: group.to_owned(),
+            source,
+        };
+        let (row, vectors) = stored.unwrap_or((&[], &[]));
+        let parsed = match row.is_empty() {
+            true => Row::default(),
+            false => Row::parse(row).map_err(|source| failed("all", source))?,
+        };
+        let mut outcome = Applied::Late;
+        let mut changed: Vec<(usize, Sink)> = Vec::with_capacity(self.columns.len());
+        for (number, columns) in &self.columns {
+            let served = &self.serving.groups[*number];
+            // Positions are one past offsets, so this is an event that the build has read.
+            if columns.positions[event] <= served.built_until.0 {
+                outcome = outcome.better(Applied::Duplicate);
+                continue;
+            }
+            let mut state = match parsed.part(*number) {
+                Some(part) => served
+                    .fold
+                    .decode(part.state, Some(slice(vectors, &part.vectors)))
+                    .map_err(|source| failed(&served.fold.name, source))?,
+                None => served.empty.clone(),
+            };
+            let applied = served.fold.apply(&mut state, &Events::new(columns, event..event + 1));
+            if applied == Applied::Folded {
+                let mut bytes = Sink::default();
+                served.fold.encode(&state, &mut bytes);
+                changed.push((*number, bytes));
+            }
+            outcome = outcome.better(applied);
+        }
+        row::begin(out);
+        for part in parsed.parts() {
+            if !changed.iter().any(|(number, _)| *number == part.group) {
+                row::append(out, part.group, part.state, slice(vectors, &part.vectors));
+            }
+        }
+        for (number, bytes) in &changed {
+            row::append(out, *number, &bytes.row, &bytes.vectors);
+        }
+        Ok(outcome)
+    }
+}
+
+fn slice<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a [u8] {
+    bytes.get(range.clone()).unwrap_or_default()
+}

@@ -1,0 +1,153 @@
+//! `granary serve`: both front doors over the online store, until told to stop.
+
+use std::net::{SocketAddr, TcpListener};
+
+use anyhow::bail;
+use granary_registry::Span;
+use granary_storage::write_atomic;
+use serde_json::json;
+
+use super::context::{Common, Context};
+use crate::control::ControlListener;
+use crate::service::{Flusher, Service, ServiceOptions};
+use crate::{http, resp};
+
+/// Serve features and predictions over HTTP and RESP
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  granary serve
+  granary serve --http 127.0.0.1:0 --resp 127.0.0.1:0   free ports, written to <data-dir>/serving.json")]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub doors: Doors,
+}
+
+/// Where a server listens.
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct Doors {
+    /// Address of HTTP; port 0 picks a free one
+    #[arg(long, env = "GRANARY_HTTP", default_value = "127.0.0.1:8000", value_name = "ADDR:PORT")]
+    pub http: SocketAddr,
+    /// Address of RESP, for Redis clients; port 0 picks a free one
+    #[arg(long, env = "GRANARY_RESP", default_value = "127.0.0.1:6379", value_name = "ADDR:PORT")]
+    pub resp: SocketAddr,
+    /// Serve HTTP alone
+    #[arg(long, env = "GRANARY_NO_RESP")]
+    pub no_resp: bool,
+    /// How far ahead of the clock an event may be
+    #[arg(long, env = "GRANARY_MAX_FUTURE", default_value = "5m", value_name = "SPAN", value_parser = span)]
+    pub max_future: Span,
+    /// Memory for pages of the online store, in megabytes
+    #[arg(long, env = "GRANARY_CACHE_MB", default_value_t = 256, value_name = "MB")]
+    pub cache_mb: usize,
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    Span::parse(text).map_err(|error| error.to_string())
+}
+
+impl Doors {
+    /// How the service behind the doors is opened.
+    pub(super) fn options(&self) -> ServiceOptions {
+        ServiceOptions {
+            max_future: self.max_future,
+            cache_bytes: self.cache_mb << 20,
+            ..ServiceOptions::default()
+        }
+    }
+}
+
+/// The sockets, bound but not yet served.
+pub(super) struct Bound {
+    http: TcpListener,
+    resp: Option<TcpListener>,
+}
+
+/// Runs it.
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+    let context = common.open()?;
+    let bound = bind(&args.doors)?;
+    let service = context.service(args.doors.options())?;
+    serve(&context, &service, bound, |bound| {
+        println!("granary serves {} on http://{}", context.registry.project, bound.http_addr()?);
+        if let Some(resp) = bound.resp_addr()? {
+            println!("and on redis://{resp}");
+        }
+        Ok(())
+    })
+}
+
+/// Binds the sockets; a taken port is an error that says what to do.
+pub(super) fn bind(doors: &Doors) -> anyhow::Result<Bound> {
+    let http = listen("HTTP", "--http", doors.http)?;
+    let resp = match doors.no_resp {
+        true => None,
+        false => Some(listen("RESP", "--resp", doors.resp)?),
+    };
+    Ok(Bound { http, resp })
+}
+
+fn listen(door: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    match TcpListener::bind(address) {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => bail!(
+            "port {} for {door} is taken, perhaps by another granary{}; stop it, or choose another with `{flag} {}:0`",
+            address.port(),
+            if door == "RESP" { " or a Redis" } else { "" },
+            address.ip(),
+        ),
+        Err(error) => bail!("listen on {address} for {door}: {error}; choose another with `{flag}`"),
+    }
+}
+
+impl Bound {
+    /// Where HTTP is.
+    pub(super) fn http_addr(&self) -> anyhow::Result<SocketAddr> {
+        Ok(self.http.local_addr()?)
+    }
+
+    /// Where RESP is, if it is.
+    pub(super) fn resp_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
+        Ok(self.resp.as_ref().map(TcpListener::local_addr).transpose()?)
+    }
+}
+
+/// Serves until SIGTERM or SIGINT: then requests in flight are finished, changed rows
+/// flushed, and the socket files taken away.
+pub(super) fn serve(
+    context: &Context,
+    service: &Service,
+    bound: Bound,
+    ready: impl FnOnce(&Bound) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let flusher = Flusher::start(service)?;
+    let control = ControlListener::start(&context.data, service)?;
+    let serving = json!({
+        "pid": std::process::id(),
+        "http": bound.http_addr()?.to_string(),
+        "resp": bound.resp_addr()?.map(|address| address.to_string()),
+    });
+    write_atomic(&context.data.serving(), &serde_json::to_vec_pretty(&serving)?)?;
+    ready(&bound)?;
+    let outcome = run_doors(service, bound);
+    drop(control);
+    drop(flusher);
+    // Left behind, it would send clients to a port that nobody listens on.
+    let _ = std::fs::remove_file(context.data.serving());
+    outcome
+}
+
+fn run_doors(service: &Service, bound: Bound) -> anyhow::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let resp = bound.resp.map(|listener| {
+        let (service, stopped) = (service.clone(), stopped.clone());
+        std::thread::spawn(move || resp::run(listener, service, threads, stopped))
+    });
+    let outcome = http::run(bound.http, service.clone(), threads, stopped);
+    let _ = stop.send(true);
+    if let Some(resp) = resp {
+        resp.join().map_err(|_| anyhow::anyhow!("a RESP thread panicked"))??;
+    }
+    Ok(outcome?)
+}

@@ -1,0 +1,140 @@
+//! `granary up`: the whole job. Demo data if there are none, build, materialize, push,
+//! train, serve; a stage whose inputs are unchanged is skipped.
+
+use std::time::Instant;
+
+use granary_pipelines::Progress;
+
+use super::build::{self, BadRowArgs};
+use super::context::{Common, Context};
+use super::serve::{self, Bound, Doors};
+use super::show::Bar;
+use super::stage::Stage;
+use super::{materialize, push, synth, train};
+use crate::control::{self, Request};
+use crate::service::{PushReport, PushRequest, Service};
+
+/// The whole job: demo data if there are none, build, materialize, push, train, serve
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:
+  granary up
+  granary up --users 1000 --data-dir /tmp/demo --http 127.0.0.1:0 --resp 127.0.0.1:0
+  granary up --no-serve --force")]
+pub(super) struct Args {
+    /// Users of the demo data, written if data/raw is empty
+    #[arg(long, default_value_t = 10_000)]
+    users: u64,
+    /// Seed of the demo data and of the training
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Do every stage, even if its inputs are unchanged
+    #[arg(long)]
+    force: bool,
+    /// Stop before serving
+    #[arg(long)]
+    no_serve: bool,
+    #[command(flatten)]
+    bad_rows: BadRowArgs,
+    #[command(flatten)]
+    doors: Doors,
+}
+
+/// Runs it.
+pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let context = common.open()?;
+    // Before minutes of work: a taken port, or a server on this directory, is known at once.
+    let bound = if args.no_serve { None } else { Some(serve::bind(&args.doors)?) };
+    let running = control::connect(&context.data)?.is_some();
+    let service = match (running, args.no_serve) {
+        (true, false) => anyhow::bail!(
+            "a server is running on {}; use `granary build`, `materialize`, `push` and `train` beside it, or `granary up --no-serve`",
+            context.data.root().display()
+        ),
+        (true, true) => None,
+        (false, _) => Some(()),
+    };
+    stages(common, &context, args, service.is_none())?;
+    if !common.json {
+        println!("  {:<34} {:>25.2} s", "total", started.elapsed().as_secs_f64());
+    }
+    let Some(bound) = bound else { return Ok(()) };
+    let service = context.service(args.doors.options())?;
+    serve::serve(&context, &service, bound, |bound| {
+        try_this(&service, bound, started.elapsed().as_secs_f64())
+    })
+}
+
+fn stages(common: &Common, context: &Context, args: &Args, running: bool) -> anyhow::Result<()> {
+    let tell = |stage: &Stage| stage.print(common.json);
+    let lock = context.data.lock_builder()?;
+    if synth::is_empty(&context.data) {
+        let plan = synth::Args {
+            users: args.users,
+            seed: args.seed,
+            format: synth::Format::Parquet,
+            end: granary_pipelines::synth::DEFAULT_END,
+            force: false,
+        };
+        tell(&synth::write(&context.data, &plan)?);
+    }
+    let build =
+        build::Args { group: Vec::new(), force: args.force, bad_rows: args.bad_rows };
+    build::build_all(context, &lock, &build, &mut |stage| tell(stage))?;
+    let set = materialize::Args {
+        service: None,
+        spine: None,
+        force: args.force,
+        bad_rows: args.bad_rows,
+    };
+    tell(&materialize::materialize(context, &lock, &set)?);
+    tell(&push::stage(&push(context, args, running)?));
+    let training = train::Args {
+        model: train::ModelChoice::All,
+        seed: args.seed,
+        service: None,
+        force: args.force,
+    };
+    let (stage, outcome) = train::train(context, &lock, &training)?;
+    tell(&stage);
+    if let Some(outcome) = outcome.filter(|_| !common.json) {
+        outcome.print();
+    }
+    if running && let Some(server) = control::connect(&context.data)? {
+        server.ask::<()>(&Request::ReloadModel, &|_| {})?;
+    }
+    Ok(())
+}
+
+fn push(context: &Context, args: &Args, running: bool) -> anyhow::Result<PushReport> {
+    let bar = Bar::new("push");
+    let follow = |progress: Progress<'_>| bar.follow(progress);
+    let request = PushRequest { force: args.force };
+    match control::connect(&context.data)?.filter(|_| running) {
+        Some(server) => server.ask(&Request::Push(request), &follow),
+        None => Ok(context.service(args.doors.options())?.push(request, &follow)?),
+    }
+}
+
+/// A box of things to try, with a real key.
+fn try_this(service: &Service, bound: &Bound, seconds: f64) -> anyhow::Result<()> {
+    let catalog = service.catalog();
+    let key = service.keys(None, 1)?.pop().unwrap_or_default();
+    let http = bound.http_addr()?;
+    let mut lines = vec![format!("granary is serving, {seconds:.1} s after the start. Try:"), String::new()];
+    if let Some(resp) = bound.resp_addr()? {
+        let prefix = &catalog.prefix;
+        lines.push(format!("redis-cli -h {} -p {} HGETALL {prefix}{key}", resp.ip(), resp.port()));
+    }
+    lines.push(format!("curl http://{http}/features/{key}"));
+    lines.push(format!("curl -d '{{\"{}\":\"{key}\"}}' http://{http}/predict", catalog.key));
+    lines.push(String::new());
+    lines.push(format!("the page: http://{http}/    the API: http://{http}/docs"));
+    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    println!("\n╭{}╮", "─".repeat(width + 2));
+    for line in &lines {
+        println!("│ {line:<width$} │");
+    }
+    println!("╰{}╯", "─".repeat(width + 2));
+    Ok(())
+}

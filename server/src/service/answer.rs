@@ -1,0 +1,173 @@
+//! What the use cases take and give back: plain types without JSON or RESP shapes.
+
+use std::sync::Arc;
+
+use granary_registry::{DType, EventTime, Value};
+
+/// What is served at the moment; replaced as a whole by a push.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Name of the project.
+    pub project: String,
+    /// Name of the entity, `user`.
+    pub entity: String,
+    /// Its join key, `user_id`.
+    pub key: String,
+    /// Prefix of its rows over RESP, `user:`.
+    pub prefix: String,
+    /// Every feature in order.
+    pub features: Vec<CatalogFeature>,
+}
+
+/// One served feature.
+#[derive(Clone, Debug)]
+pub struct CatalogFeature {
+    /// `purchases_7d`
+    pub name: Arc<str>,
+    /// `user_activity_features`
+    pub group: Arc<str>,
+    /// Type of its values.
+    pub dtype: DType,
+    /// For people.
+    pub description: String,
+    /// Whether it is a value, which can be written, rather than an aggregate.
+    pub is_value: bool,
+}
+
+/// What a reader asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Lookup<'a> {
+    /// The entity's key, without prefix.
+    pub key: &'a str,
+    /// Positions in [`Catalog::features`]; none means all.
+    pub features: Option<&'a [usize]>,
+    /// None means now, by the registry's clock.
+    pub as_of: Option<EventTime>,
+}
+
+/// One entity's features.
+#[derive(Clone, Debug)]
+pub struct FeatureRow {
+    /// The entity's key.
+    pub key: String,
+    /// The instant they hold at.
+    pub as_of: EventTime,
+    /// Where they were computed.
+    pub from: Origin,
+    /// Values in the order asked for.
+    pub features: Vec<(Arc<str>, Value)>,
+}
+
+/// Where an answer was computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From the stored states.
+    Online,
+    /// From the event log, because the instant lies before the entity's newest event.
+    Log,
+}
+
+/// What to predict for: an entity whose features are looked up, features sent along, or both
+/// (those sent win).
+#[derive(Clone, Debug, Default)]
+pub struct Subject {
+    /// The entity's key.
+    pub key: Option<String>,
+    /// Features by name.
+    pub features: Vec<(String, Value)>,
+}
+
+/// A churn probability with all that it rests on.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// The entity's key, if one was given.
+    pub key: Option<String>,
+    /// Of churning.
+    pub probability: f64,
+    /// Whether it reaches the threshold.
+    pub decision: bool,
+    /// Chosen on the validation part.
+    pub threshold: f64,
+    /// Name of the model.
+    pub model: String,
+    /// Version of the model.
+    pub version: String,
+    /// The instant the features hold at.
+    pub as_of: EventTime,
+    /// The features used.
+    pub features: Vec<(Arc<str>, Value)>,
+}
+
+/// What became of accepted events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Written to the log and durable.
+    pub accepted: u64,
+    /// Of these, copies of events seen before.
+    pub duplicates: u64,
+    /// Of these, too late for the online state: they count from the next build on.
+    pub late: u64,
+}
+
+/// The state of the server for people and probes.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Whether features are loaded.
+    pub ready: bool,
+    /// Why not, or what is due (a build, a push).
+    pub notes: Vec<String>,
+    /// Number of the generation served.
+    pub generation: u64,
+    /// Entities in it.
+    pub entities: u64,
+    /// "Now" by the registry's clock.
+    pub now: Option<EventTime>,
+    /// Bytes of changed rows not yet flushed.
+    pub staged_bytes: u64,
+    /// End of the log.
+    pub log_offset: u64,
+    /// Events accepted since start.
+    pub events_accepted: u64,
+    /// Of these, copies.
+    pub events_duplicate: u64,
+    /// Of these, too late for the online state.
+    pub events_late: u64,
+    /// The groups served.
+    pub groups: Vec<GroupStatus>,
+    /// The serving model.
+    pub model: Option<ModelStatus>,
+}
+
+/// One served group.
+#[derive(Clone, Debug)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Version of the offline store that was pushed.
+    pub version: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Number of features.
+    pub features: usize,
+    /// Newest event in it.
+    pub watermark: Option<EventTime>,
+    /// Microseconds from the watermark to now.
+    pub age: Option<i64>,
+    /// Whether `age` is within the registry's `freshness`, where it has one.
+    pub fresh: Option<bool>,
+}
+
+/// The serving model.
+#[derive(Clone, Debug)]
+pub struct ModelStatus {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `boosting` …
+    pub algorithm: String,
+    /// `metrics.json` as text, which has `roc_auc`, `pr_auc`, `log_loss` at the top level.
+    pub metrics: String,
+}

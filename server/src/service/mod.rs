@@ -1,0 +1,117 @@
+//! One function per use case. RESP and HTTP only translate; here it is decided. A command
+//! without a running server opens the same service on the same files.
+
+mod answer; // what the use cases take and give back
+mod cell; // JSON values by the registry's types
+mod clock; // where "now" comes from
+mod error; // why a use case was refused
+mod features; // reading features
+mod flush; // changed rows to disk, in the background
+mod generation; // what is served, with its folds compiled
+mod ingest; // taking events in, log first
+mod open; // from files to a service
+mod predict; // churn probabilities
+mod push; // offline versions become the generation served
+mod rows; // where events are folded into
+mod status; // for people and probes
+
+pub use answer::{
+    Catalog, CatalogFeature, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin, Prediction,
+    Receipt, Status, Subject,
+};
+pub use cell::of_json;
+pub use clock::WallClock;
+pub use error::ServiceError;
+pub use flush::Flusher;
+pub use generation::{GenerationMeta, LoadedVersion};
+pub use open::{ServiceOptions, default_embedder};
+pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};
+pub use push::{PushReport, PushRequest};
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, RwLock};
+
+use granary_pipelines::text::Embedder;
+use granary_registry::{EventTime, Registry, Span};
+use granary_storage::{DataDir, OnlineStore, ServerLock, View};
+
+use self::generation::Generation;
+use self::ingest::{Request, Writer};
+use self::predict::LoadedModel;
+
+/// The use cases over the open stores. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+/// A JSON object as a client sent it.
+pub type JsonObject = serde_json::Map<String, serde_json::Value>;
+
+struct Inner {
+    data: DataDir,
+    /// Held as long as the files are.
+    _lock: ServerLock,
+    /// As it stands in the file; the generation has the one it was built from.
+    registry: Registry,
+    registry_text: String,
+    embedder: Arc<dyn Embedder>,
+    store: OnlineStore,
+    generation: RwLock<Option<Arc<Generation>>>,
+    model: RwLock<Option<Arc<LoadedModel>>>,
+    /// Requests whose events wait to be logged.
+    waiting: Mutex<Vec<Request>>,
+    writer: Mutex<Writer>,
+    /// One microsecond past the newest event folded.
+    data_clock: AtomicI64,
+    wall: WallClock,
+    /// How far ahead of the wall clock an event may be.
+    max_future: Span,
+    started: EventTime,
+    generated: AtomicU64,
+    counters: Counters,
+    past: granary_pipelines::Lookup,
+    /// One push at a time.
+    pushing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Counters {
+    accepted: AtomicU64,
+    duplicates: AtomicU64,
+    late: AtomicU64,
+}
+
+impl Service {
+    /// What is served at the moment.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        match self.inner.generation() {
+            Some(generation) => generation.catalog.clone(),
+            None => Arc::new(Catalog::unloaded(&self.inner.registry)),
+        }
+    }
+
+    /// The registry as it stands in the file.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// The generation served and a view of its rows.
+    fn current(&self) -> Result<(Arc<Generation>, View), ServiceError> {
+        // A push may switch between the two reads; then both are read again.
+        loop {
+            let generation = self.inner.generation().ok_or(ServiceError::NothingLoaded)?;
+            let view = self.inner.store.view();
+            if view.generation() == generation.number {
+                return Ok((generation, view));
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Inner {
+    fn generation(&self) -> Option<Arc<Generation>> {
+        self.generation.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}

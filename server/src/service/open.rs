@@ -1,0 +1,118 @@
+//! From files to a service: opens the stores, compiles the generation's folds, and folds in
+//! what the log has beyond the last flush. After a crash nothing acknowledged is missing.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex, RwLock};
+
+use granary_pipelines::catch_up;
+use granary_pipelines::text::{Embedder, HashedNgrams};
+use granary_registry::{EventTime, Registry, Span};
+use granary_storage::{DataDir, Log, LogOptions, LogReader, Offset, OnlineOptions, OnlineStore};
+
+use super::clock::WallClock;
+use super::error::ServiceError;
+use super::generation::{Generation, GenerationMeta};
+use super::ingest::Writer;
+use super::rows::StagedRows;
+use super::{Counters, Inner, Service};
+
+/// How a service is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceOptions {
+    /// The clock of the wall.
+    pub wall: WallClock,
+    /// How far ahead of it an event may be.
+    pub max_future: Span,
+    /// Memory for pages of the online store.
+    pub cache_bytes: usize,
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        ServiceOptions {
+            wall: WallClock::System,
+            max_future: Span(5 * Span::MINUTE.0),
+            cache_bytes: 256 << 20,
+        }
+    }
+}
+
+/// The embedder that this binary has.
+pub fn default_embedder() -> Arc<dyn Embedder> {
+    Arc::new(HashedNgrams::default())
+}
+
+impl Service {
+    /// Opens everything under a data directory; fails if a server has it open.
+    pub fn open(
+        data: DataDir,
+        registry_text: &str,
+        registry: Registry,
+        options: ServiceOptions,
+    ) -> Result<Service, ServiceError> {
+        let lock = data.lock_server()?;
+        let embedder = default_embedder();
+        let store = OnlineStore::open(
+            data.online_store(),
+            OnlineOptions { cache_bytes: options.cache_bytes },
+        )?;
+        let log = Log::open(data.log(), LogOptions::default())?;
+        if let Some(torn) = log.torn_tail() {
+            tracing::warn!(?torn, "the log ended in a torn record, which was never acknowledged");
+        }
+        let info = store.generation().filter(|info| info.number > 0);
+        let generation = match &info {
+            Some(info) => {
+                let meta = GenerationMeta::from_bytes(&info.meta)?;
+                Some(Arc::new(Generation::open(info.number, meta, &embedder)?))
+            }
+            None => None,
+        };
+        let clock = info.as_ref().map_or(EventTime(0), |info| info.clock);
+        let flushed = info.as_ref().map_or(Offset(0), |info| info.log_offset);
+        let inner = Inner {
+            _lock: lock,
+            registry,
+            registry_text: registry_text.to_owned(),
+            embedder,
+            store,
+            generation: RwLock::new(generation),
+            model: RwLock::new(None),
+            waiting: Mutex::new(Vec::new()),
+            writer: Mutex::new(Writer { log }),
+            data_clock: AtomicI64::new(clock.0),
+            wall: options.wall,
+            max_future: options.max_future,
+            started: options.wall.now(),
+            generated: AtomicU64::new(0),
+            counters: Counters::default(),
+            past: granary_pipelines::Lookup::default(),
+            pushing: Mutex::new(()),
+            data,
+        };
+        inner.replay(flushed)?;
+        let service = Service { inner: Arc::new(inner) };
+        service.reload_model();
+        Ok(service)
+    }
+}
+
+impl Inner {
+    /// Folds in what was acknowledged after the last flush: exactly once, because the offset
+    /// was stored together with the rows.
+    fn replay(&self, flushed: Offset) -> Result<(), ServiceError> {
+        let Some(generation) = self.generation() else { return Ok(()) };
+        let end = super::ingest::lock(&self.writer).log.end();
+        let log = LogReader::open(self.data.log());
+        let mut rows = StagedRows { store: &self.store, generation: generation.number };
+        let streamed =
+            catch_up(&generation.serving, &log, flushed.max(log.first()?), end, &mut rows)?;
+        if let Some(newest) = streamed.newest {
+            self.advance_clock(EventTime(newest.saturating_add(1)));
+        }
+        if streamed.folded + streamed.late + streamed.duplicates > 0 {
+            tracing::info!(events = streamed.folded, "replayed the tail of the log");
+        }
+        Ok(())
+    }
+}

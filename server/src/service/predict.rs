@@ -1,0 +1,176 @@
+//! Churn probabilities: the serving model over features looked up, sent along, or both.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use granary_models::Model;
+use granary_registry::Value;
+use granary_storage::{Artifacts, View};
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Lookup, Prediction, Subject};
+use super::error::ServiceError;
+use super::generation::Generation;
+use super::Service;
+
+/// Kept beside a model: what it was trained from, so that it is never served over features
+/// that mean something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The feature service whose features it takes.
+    pub service: String,
+    /// The label it predicts.
+    pub label: String,
+    /// Fingerprints of the groups that its features come from.
+    pub groups: BTreeMap<String, String>,
+    /// blake3 of the training set.
+    pub dataset: String,
+    /// Seed of the training.
+    pub seed: u64,
+    /// Which algorithms were tried.
+    pub models: String,
+}
+
+/// The serving model.
+pub(super) struct LoadedModel {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) model: Model,
+    pub(super) metrics: String,
+    lineage: Lineage,
+}
+
+/// Files of a model's version.
+pub const MODEL_FILE: &str = "model";
+/// Its evaluation.
+pub const METRICS_FILE: &str = "metrics.json";
+/// Where it comes from.
+pub const LINEAGE_FILE: &str = "lineage.json";
+/// Its evaluation for people.
+pub const REPORT_FILE: &str = "report.html";
+
+impl Service {
+    /// Churn probabilities, from one view of the store.
+    pub fn predict(
+        &self,
+        subjects: &[Subject],
+    ) -> Result<Vec<Result<Prediction, ServiceError>>, ServiceError> {
+        let model = self.inner.model();
+        let model = model.ok_or(ServiceError::NoModel)?;
+        let (generation, view) = self.current()?;
+        let places = model.places(&generation)?;
+        let predict = |subject| self.predict_one(&model, &generation, &view, &places, subject);
+        Ok(subjects.iter().map(predict).collect())
+    }
+
+    /// Loads the current version of the model, if there is one; called at start, after a
+    /// push, and when a training has finished.
+    pub fn reload_model(&self) {
+        match self.load_model() {
+            Ok(model) => {
+                *self.inner.model.write().unwrap_or_else(PoisonError::into_inner) =
+                    model.map(Arc::new);
+            }
+            Err(error) => tracing::error!(%error, "the model was not loaded"),
+        }
+    }
+
+    fn load_model(&self) -> Result<Option<LoadedModel>, ServiceError> {
+        let registry = &self.inner.registry;
+        let Some(service) = registry.services.iter().find(|service| service.label.is_some()) else {
+            return Ok(None);
+        };
+        let artifacts = Artifacts::new(&self.inner.data);
+        let Some(version) = artifacts.current(&service.name)? else { return Ok(None) };
+        let read = |file: &str| artifacts.read(&service.name, &version, file);
+        let model = Model::decode(&read(MODEL_FILE)?).map_err(|error| {
+            ServiceError::Internal(format!("model {} {version}: {error}", service.name))
+        })?;
+        let lineage = serde_json::from_slice(&read(LINEAGE_FILE)?).map_err(|error| {
+            ServiceError::Internal(format!("{LINEAGE_FILE} of model {} {version}: {error}", service.name))
+        })?;
+        let metrics = String::from_utf8_lossy(&read(METRICS_FILE)?).into_owned();
+        Ok(Some(LoadedModel { name: service.name.clone(), version, model, metrics, lineage }))
+    }
+
+    fn predict_one(
+        &self,
+        model: &LoadedModel,
+        generation: &Generation,
+        view: &View,
+        places: &[usize],
+        subject: &Subject,
+    ) -> Result<Prediction, ServiceError> {
+        let names = model.model.features();
+        let mut as_of = self.now();
+        let mut values = vec![Value::Null; names.len()];
+        if let Some(key) = &subject.key {
+            let lookup = Lookup { key, features: Some(places), as_of: None };
+            let row = self.read(generation, view, lookup)?;
+            as_of = row.as_of;
+            for (value, (_, found)) in values.iter_mut().zip(row.features) {
+                *value = found;
+            }
+        } else if subject.features.is_empty() {
+            return Err(ServiceError::BadInput {
+                field: generation.serving.entity.key.clone(),
+                reason: "send it, or `features`, or both".to_owned(),
+            });
+        }
+        for (name, value) in &subject.features {
+            let at = names.iter().position(|feature| *feature.name == **name);
+            let at = at.ok_or_else(|| ServiceError::UnknownFeature {
+                name: name.clone(),
+                nearest: granary_registry::nearest(name, names.iter().map(|held| &*held.name)),
+            })?;
+            values[at] = value.clone();
+        }
+        let probability = model.model.predict(&values).map_err(|error| {
+            ServiceError::BadInput { field: "features".to_owned(), reason: error.to_string() }
+        })?;
+        let threshold = model.model.threshold();
+        let names = names.iter().map(|feature| feature.name.clone());
+        Ok(Prediction {
+            key: subject.key.clone(),
+            probability,
+            decision: probability >= threshold,
+            threshold,
+            model: model.name.clone(),
+            version: model.version.clone(),
+            as_of,
+            features: names.zip(values).collect(),
+        })
+    }
+}
+
+impl LoadedModel {
+    /// Where the model's features stand in a generation; refuses one whose definitions
+    /// differ from those it learnt from.
+    fn places(&self, generation: &Generation) -> Result<Vec<usize>, ServiceError> {
+        let mismatch = |reason: String| ServiceError::ModelMismatch {
+            model: format!("{} {}", self.name, self.version),
+            reason,
+        };
+        for group in &generation.serving.groups {
+            let name = &group.fold.name;
+            let learnt = self.lineage.groups.get(name);
+            if learnt.is_some_and(|learnt| *learnt != group.fold.fingerprint.to_string()) {
+                return Err(mismatch(format!(
+                    "group `{name}` was defined otherwise when it was trained; run `granary materialize` and `granary train`"
+                )));
+            }
+        }
+        let place = |feature: &granary_models::FeatureColumn| {
+            generation.serving.feature(&feature.name).ok_or_else(|| {
+                mismatch(format!("feature `{}` is no longer served", feature.name))
+            })
+        };
+        self.model.features().iter().map(place).collect()
+    }
+}
+
+impl super::Inner {
+    pub(super) fn model(&self) -> Option<Arc<LoadedModel>> {
+        self.model.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

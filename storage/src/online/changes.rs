@@ -1,0 +1,219 @@
+//! The memory of changed rows: ordered maps, sharded so that writers and readers of different
+//! keys do not meet. Called by the store, its views and its flushes.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use foldhash::fast::FixedState;
+
+use super::tables::Redb;
+use crate::Result;
+
+const SHARDS: usize = 16;
+const ENTRY_BYTES: usize = 96; // roughly what a map entry costs beside its key and value
+
+/// What can be staged: an entity's row, or the value of a plain key.
+pub(super) trait Staged: Clone {
+    /// How many bytes it holds.
+    fn bytes(&self) -> usize;
+    /// What stands after this was staged on top of `older`, which is none after a removal.
+    fn over(self, older: Option<&Self>) -> Self;
+}
+
+/// A changed row of an entity.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) row: Arc<[u8]>,
+    pub(super) vectors: Vectors,
+}
+
+/// The vectors of a changed row.
+#[derive(Clone, Debug)]
+pub(super) enum Vectors {
+    /// Unchanged: those of the layer below.
+    Below,
+    /// None, whatever lies below.
+    None,
+    /// These.
+    Some(Arc<[u8]>),
+}
+
+/// The changes of some keys: new values, and none for removals.
+type Shard<V> = BTreeMap<Box<[u8]>, Option<V>>;
+
+/// The changes of many keys.
+#[derive(Debug)]
+pub(super) struct Changes<V> {
+    shards: [RwLock<Shard<V>>; SHARDS],
+    changes: AtomicUsize,
+    added: AtomicI64,
+    bytes: AtomicUsize,
+}
+
+/// One layer: the changes of rows, which belong to a generation, and of plain keys.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layer {
+    pub(super) rows: Arc<Changes<Row>>,
+    pub(super) plain: Arc<Changes<Arc<[u8]>>>,
+}
+
+impl Staged for Row {
+    fn bytes(&self) -> usize {
+        let vectors = match &self.vectors {
+            Vectors::Some(vectors) => vectors.len(),
+            Vectors::Below | Vectors::None => 0,
+        };
+        self.row.len() + vectors
+    }
+
+    fn over(mut self, older: Option<&Row>) -> Row {
+        if let Vectors::Below = self.vectors {
+            self.vectors = older.map_or(Vectors::None, |older| older.vectors.clone());
+        }
+        self
+    }
+}
+
+impl Staged for Arc<[u8]> {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+
+    fn over(self, _older: Option<&Self>) -> Self {
+        self
+    }
+}
+
+impl<V> Default for Changes<V> {
+    fn default() -> Changes<V> {
+        Changes {
+            shards: std::array::from_fn(|_| RwLock::default()),
+            changes: AtomicUsize::new(0),
+            added: AtomicI64::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl<V: Staged> Changes<V> {
+    /// Stages a value, or a removal. `below` says whether the layers below have the key; it is
+    /// asked once per key.
+    pub(super) fn put(
+        &self,
+        key: &[u8],
+        value: Option<V>,
+        below: impl FnOnce() -> Result<bool>,
+    ) -> Result<()> {
+        let mut shard = self
+            .shard(key)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let now = i64::from(value.is_some());
+        if let Some(change) = shard.get_mut(key) {
+            let value = value.map(|value| value.over(change.as_ref()));
+            let (old, new) = (size(change.as_ref()), size(value.as_ref()));
+            self.added
+                .fetch_add(now - i64::from(change.is_some()), Ordering::Relaxed);
+            self.bytes.fetch_add(new, Ordering::Relaxed);
+            self.bytes.fetch_sub(old, Ordering::Relaxed);
+            *change = value;
+        } else {
+            let below = below()?;
+            self.added
+                .fetch_add(now - i64::from(below), Ordering::Relaxed);
+            self.bytes.fetch_add(
+                ENTRY_BYTES + key.len() + size(value.as_ref()),
+                Ordering::Relaxed,
+            );
+            shard.insert(key.into(), value);
+            // Behind the insertion: whoever reads a count of 0 may skip the layer.
+            self.changes.fetch_add(1, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// The change of a key: none if it is unchanged, `Some(None)` if it was removed.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Option<V>> {
+        if self.is_empty() {
+            return None;
+        }
+        read(self.shard(key)).get(key).cloned()
+    }
+
+    /// Whether nothing changed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.load(Ordering::Acquire) == 0
+    }
+
+    /// How many keys there are more than below.
+    pub(super) fn added(&self) -> i64 {
+        self.added.load(Ordering::Relaxed)
+    }
+
+    /// How much memory this takes, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// At least the first `limit` changes after a key, unordered.
+    pub(super) fn after(
+        &self,
+        after: Option<&[u8]>,
+        limit: usize,
+        mut take: impl FnMut(&[u8], Option<&V>),
+    ) {
+        if self.is_empty() {
+            return;
+        }
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for shard in &self.shards {
+            for (key, change) in read(shard)
+                .range::<[u8], _>((from, Bound::Unbounded))
+                .take(limit)
+            {
+                take(key, change.as_ref());
+            }
+        }
+    }
+
+    /// All changes by ascending key. The layer must not change any more.
+    pub(super) fn in_order(&self, mut take: impl FnMut(&[u8], Option<&V>) -> Redb<()>) -> Redb<()> {
+        let shards: Vec<_> = self.shards.iter().map(read).collect();
+        let mut changes: Vec<(&[u8], &Option<V>)> = shards
+            .iter()
+            .flat_map(|shard| shard.iter())
+            .map(|(key, change)| (&**key, change))
+            .collect();
+        // Sixteen ascending runs, which the stable sort merges.
+        changes.sort_by_key(|(key, _)| *key);
+        changes
+            .into_iter()
+            .try_for_each(|(key, change)| take(key, change.as_ref()))
+    }
+
+    fn shard(&self, key: &[u8]) -> &RwLock<Shard<V>> {
+        &self.shards[FixedState::default().hash_one(key) as usize % SHARDS]
+    }
+}
+
+impl Layer {
+    pub(super) fn bytes(&self) -> usize {
+        self.rows.bytes() + self.plain.bytes()
+    }
+
+    /// Whether this is the very same layer.
+    pub(super) fn is(&self, other: &Layer) -> bool {
+        Arc::ptr_eq(&self.rows, &other.rows)
+    }
+}
+
+fn size<V: Staged>(value: Option<&V>) -> usize {
+    value.map_or(0, Staged::bytes)
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,132 @@
+//! Moves changed rows to redb, in one transaction with the log offset that they include.
+//! Called by ingest, in the background.
+//!
+//! It takes two steps. [`OnlineStore::begin_flush`] is instant: it ends the active layer, so
+//! the caller can hold off ingest for just that long and name an offset that fits the layer
+//! exactly. [`Flush::commit`] does the work while staging goes on in the next layer.
+
+use std::sync::Arc;
+
+use granary_registry::EventTime;
+
+use super::changes::Layer;
+use super::generation::write_change;
+use super::store::{OnlineStore, Stack};
+use super::tables::{
+    GenerationTables, Meta, PLAIN, Redb, Snapshot, read_meta, redb_error, write_meta,
+};
+use crate::log::Offset;
+use crate::{Error, Result};
+
+/// Changes on their way to disk. Dropped without a commit, they stay in memory and go with
+/// the next flush.
+#[must_use = "the changes reach the disk at commit"]
+pub struct Flush<'a> {
+    store: &'a OnlineStore,
+    layer: Layer,
+    log_offset: Offset,
+    clock: EventTime,
+}
+
+impl OnlineStore {
+    /// Ends the active layer. What is staged up to now must be exactly the log's effect up to
+    /// `log_offset`: no other thread may be between logging an event and staging its row.
+    pub fn begin_flush(&self, log_offset: Offset, clock: EventTime) -> Flush<'_> {
+        Flush {
+            store: self,
+            layer: self.freeze(),
+            log_offset,
+            clock,
+        }
+    }
+
+    /// Both steps at once, where nobody stages meanwhile.
+    pub fn flush(&self, log_offset: Offset, clock: EventTime) -> Result<()> {
+        self.begin_flush(log_offset, clock).commit()
+    }
+}
+
+impl Flush<'_> {
+    /// Writes the layer, and older ones whose flush failed, durably. Does nothing if a later
+    /// flush, or the publication of another generation, has taken care of them.
+    pub fn commit(self) -> Result<()> {
+        let store = self.store;
+        let _moving = store.lock_moving();
+        let stack = Arc::clone(&store.stack());
+        let Some(position) = stack.frozen.iter().position(|layer| layer.is(&self.layer)) else {
+            return Ok(());
+        };
+        let moved = position + 1;
+        let snapshot =
+            Arc::new(self.write(&stack.frozen[..moved], stack.snapshot.meta.generation)?);
+        store.replace_stack(|stack| {
+            // Newer layers may have been frozen meanwhile, but only this thread removes any.
+            let frozen = stack.frozen[moved..].to_vec();
+            (
+                Stack {
+                    snapshot,
+                    frozen,
+                    active: stack.active.clone(),
+                },
+                (),
+            )
+        });
+        Ok(())
+    }
+
+    fn write(&self, layers: &[Layer], generation: u64) -> Result<Snapshot> {
+        let store = self.store;
+        let failed = || redb_error("flush to", &store.path);
+        let transaction = store
+            .database
+            .begin_write()
+            .map_err(|error| failed()(error.into()))?;
+        let mut meta = read_meta(&transaction, &store.path)?;
+        if meta.generation != generation {
+            // A publication reached the disk and then failed: these rows have nowhere to go.
+            return Err(Error::GenerationChanged {
+                staged: generation,
+                serving: meta.generation,
+            });
+        }
+        meta.log_offset = self.log_offset.0;
+        meta.clock = self.clock.0;
+        write_layers(&transaction, layers, &meta).map_err(failed())?;
+        transaction
+            .commit()
+            .map_err(|error| failed()(error.into()))?;
+        Snapshot::take(&store.database, &store.path)
+    }
+}
+
+fn write_layers(transaction: &redb::WriteTransaction, layers: &[Layer], meta: &Meta) -> Redb<()> {
+    for layer in layers {
+        write_rows(transaction, layer, meta.generation)?;
+        write_plain(transaction, layer)?;
+    }
+    write_meta(transaction, meta)
+}
+
+fn write_rows(transaction: &redb::WriteTransaction, layer: &Layer, generation: u64) -> Redb<()> {
+    if layer.rows.is_empty() {
+        return Ok(()); // without a generation there are neither rows nor tables for them
+    }
+    let names = GenerationTables::of(generation);
+    let mut rows = transaction.open_table(names.rows())?;
+    let mut vectors = transaction.open_table(names.vectors())?;
+    layer
+        .rows
+        .in_order(|key, change| write_change(&mut rows, &mut vectors, key, change))
+}
+
+/// Writes the plain keys of a layer.
+pub(super) fn write_plain(transaction: &redb::WriteTransaction, layer: &Layer) -> Redb<()> {
+    let mut plain = transaction.open_table(PLAIN)?;
+    layer.plain.in_order(|key, change| {
+        match change {
+            Some(value) => plain.insert(key, &**value)?,
+            None => plain.remove(key)?,
+        };
+        Ok(())
+    })
+}

@@ -1,0 +1,31 @@
+//! The online store: redb behind the memory of changed rows. Called by ingest, which stages
+//! and flushes, by every read of a feature or a plain key, and by push.
+//!
+//! What readers see is layered: the newest staged rows, the layers that are being flushed,
+//! and a snapshot of redb. The layers change together, behind one lock, and a [`View`] pins
+//! one such stack. So a view can never miss a row that moved from memory to disk, nor mix
+//! two generations.
+//!
+//! Rows belong to a generation: one push's states and what was folded into them since. Plain
+//! keys outlive generations. Both are written together with the log offset they include.
+
+mod bytes; // bytes found in memory or in redb
+mod changes; // the memory of changed rows
+mod flush; // changed rows to redb, in one transaction with their log offset
+mod generation; // loads a generation beside the one that is served, and switches to it
+mod scan; // keys in order, over memory and redb
+mod store; // opening, staging, and the stack that readers see
+mod tables; // the tables of redb and the record of the store's state
+mod view; // one consistent reader
+
+#[cfg(test)]
+mod crash_tests; // stopped at any sync, every generation is whole
+#[cfg(test)]
+mod tests; // the store against a map
+
+pub use bytes::Bytes;
+pub use flush::Flush;
+pub use generation::GenerationLoader;
+pub use store::{OnlineOptions, OnlineStore};
+pub use tables::GenerationInfo;
+pub use view::{FullRow, View};

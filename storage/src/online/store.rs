@@ -1,0 +1,239 @@
+//! Opening the online store, staging changes, and the stack of layers that readers see.
+//! Called by the server's ingest and by the command line.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use redb::{Builder, Database, StorageBackend};
+
+use super::changes::{Changes, Layer, Row, Staged, Vectors};
+use super::tables::{GenerationInfo, Snapshot, StoredTable, prepare, redb_error};
+use super::view::View;
+use crate::{Error, Result};
+
+/// How the online store is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OnlineOptions {
+    /// How much memory redb may use for pages.
+    pub cache_bytes: usize,
+}
+
+impl Default for OnlineOptions {
+    fn default() -> OnlineOptions {
+        OnlineOptions {
+            cache_bytes: 512 << 20,
+        }
+    }
+}
+
+/// The online store: entity rows, their vectors, and plain keys. Shared between threads.
+pub struct OnlineStore {
+    pub(super) path: PathBuf,
+    pub(super) database: Database,
+    stack: RwLock<Arc<Stack>>,
+    /// Held from the transaction that moves layers to disk until readers have its snapshot.
+    pub(super) moving: Mutex<()>,
+    pub(super) loading: AtomicBool,
+}
+
+/// What readers see, newest first: the active layer, the frozen ones, the snapshot.
+pub(super) struct Stack {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) frozen: Vec<Layer>, // oldest first; on their way to disk, they never change
+    pub(super) active: Layer,
+}
+
+impl OnlineStore {
+    /// Opens the store, creating it if need be.
+    pub fn open(path: impl Into<PathBuf>, options: OnlineOptions) -> Result<OnlineStore> {
+        let path = path.into();
+        let database = builder(options).create(&path);
+        Self::over(path, database)
+    }
+
+    /// Opens the store over other bytes than a file's, for tests of crashes.
+    pub fn open_with_backend(
+        backend: impl StorageBackend,
+        options: OnlineOptions,
+    ) -> Result<OnlineStore> {
+        Self::over(
+            PathBuf::from("(backend)"),
+            builder(options).create_with_backend(backend),
+        )
+    }
+
+    /// What is served, as of the last flush or publication; none before the first.
+    pub fn generation(&self) -> Option<GenerationInfo> {
+        self.stack().snapshot.info()
+    }
+
+    /// A consistent reader. Cheap; hold it for one request, for as long as it lives redb
+    /// cannot reuse the pages that it sees.
+    pub fn view(&self) -> View {
+        View::of(Arc::clone(&self.stack()))
+    }
+
+    /// Puts the row of an entity, computed from a view of `generation`, in memory, where
+    /// readers see it at once. `vectors` of none leaves those it had.
+    pub fn stage(
+        &self,
+        generation: u64,
+        key: &[u8],
+        row: &[u8],
+        vectors: Option<&[u8]>,
+    ) -> Result<()> {
+        let vectors = vectors.map_or(Vectors::Below, |vectors| Vectors::Some(vectors.into()));
+        self.stage_row(
+            generation,
+            key,
+            Some(Row {
+                row: row.into(),
+                vectors,
+            }),
+        )
+    }
+
+    /// Removes the row of an entity, with its vectors.
+    pub fn stage_removal(&self, generation: u64, key: &[u8]) -> Result<()> {
+        self.stage_row(generation, key, None)
+    }
+
+    /// Sets a plain key, or removes it.
+    pub fn stage_plain(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        // The stack stays locked, so that a layer does not change once it is frozen.
+        let stack = self.stack();
+        let below = || {
+            exists(
+                stack.frozen.iter().map(|layer| &*layer.plain),
+                Some(&stack.snapshot.plain),
+                key,
+            )
+        };
+        stack.active.plain.put(key, value.map(Into::into), || {
+            below().map_err(redb_error("read", &self.path))
+        })
+    }
+
+    /// How much memory the staged changes take, roughly, those being flushed included.
+    pub fn staged_bytes(&self) -> usize {
+        let stack = self.stack();
+        stack.active.bytes() + stack.frozen.iter().map(Layer::bytes).sum::<usize>()
+    }
+
+    /// The stack as it is now.
+    pub(super) fn stack(&self) -> RwLockReadGuard<'_, Arc<Stack>> {
+        self.stack.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the stack, between two steps of any reader or writer.
+    pub(super) fn replace_stack<T>(&self, change: impl FnOnce(&Stack) -> (Stack, T)) -> T {
+        let mut stack = self.stack.write().unwrap_or_else(PoisonError::into_inner);
+        let (changed, result) = change(&stack);
+        *stack = Arc::new(changed);
+        result
+    }
+
+    /// Ends the active layer and begins another; returns the ended one.
+    pub(super) fn freeze(&self) -> Layer {
+        self.replace_stack(|stack| {
+            let mut frozen = stack.frozen.clone();
+            frozen.push(stack.active.clone());
+            let changed = Stack {
+                snapshot: Arc::clone(&stack.snapshot),
+                frozen,
+                active: Layer::default(),
+            };
+            (changed, stack.active.clone())
+        })
+    }
+
+    pub(super) fn lock_moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stage_row(&self, generation: u64, key: &[u8], row: Option<Row>) -> Result<()> {
+        let stack = self.stack();
+        let serving = stack.snapshot.meta.generation;
+        if generation != serving || generation == 0 {
+            return Err(Error::GenerationChanged {
+                staged: generation,
+                serving,
+            });
+        }
+        let below = || {
+            exists(
+                stack.frozen.iter().map(|layer| &*layer.rows),
+                stack.snapshot.rows.as_ref(),
+                key,
+            )
+        };
+        stack
+            .active
+            .rows
+            .put(key, row, || below().map_err(redb_error("read", &self.path)))
+    }
+
+    fn over(
+        path: PathBuf,
+        database: std::result::Result<Database, redb::DatabaseError>,
+    ) -> Result<OnlineStore> {
+        let database = database.map_err(|error| redb_error("open", &path)(error.into()))?;
+        prepare(&database, &path)?;
+        let snapshot = Arc::new(Snapshot::take(&database, &path)?);
+        let stack = Stack {
+            snapshot,
+            frozen: Vec::new(),
+            active: Layer::default(),
+        };
+        Ok(OnlineStore {
+            path,
+            database,
+            stack: RwLock::new(Arc::new(stack)),
+            moving: Mutex::new(()),
+            loading: AtomicBool::new(false),
+        })
+    }
+
+    /// The file, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Debug for OnlineStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnlineStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Stack {
+    /// All layers, newest first.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
+        std::iter::once(&self.active).chain(self.frozen.iter().rev())
+    }
+}
+
+fn builder(options: OnlineOptions) -> Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes);
+    builder
+}
+
+/// Whether a key exists below the active layer.
+fn exists<'a, V: Staged + 'a>(
+    frozen: impl DoubleEndedIterator<Item = &'a Changes<V>>,
+    table: Option<&StoredTable>,
+    key: &[u8],
+) -> std::result::Result<bool, redb::Error> {
+    if let Some(change) = frozen.rev().find_map(|changes| changes.get(key)) {
+        return Ok(change.is_some());
+    }
+    Ok(match table {
+        Some(table) => table.get_owned(key)?.is_some(),
+        None => false,
+    })
+}

@@ -1,0 +1,574 @@
+//! The online store against a map, one thread and several.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use granary_registry::EventTime;
+use proptest::prelude::*;
+
+use super::crash_tests::CrashBackend;
+use super::*;
+use crate::Error;
+use crate::log::Offset;
+
+const OPTIONS: OnlineOptions = OnlineOptions {
+    cache_bytes: 1 << 20,
+};
+
+type Row = (Vec<u8>, Option<Vec<u8>>);
+
+/// The ten-line truth.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    generation: u64,
+    log_offset: u64,
+    rows: BTreeMap<Vec<u8>, Row>,
+    plain: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Stage(u8, Row),
+    Remove(u8),
+    Plain(u8, Option<Vec<u8>>),
+    Flush,
+    /// Begins a flush, does these, then commits it, or not.
+    SlowFlush(Vec<Step>, bool),
+    /// Loads these rows, does the steps, puts the late ones, then publishes, or not.
+    Load(BTreeMap<u8, Row>, Vec<Step>, Vec<(u8, Option<Row>)>, bool),
+    Reopen,
+    HoldView,
+}
+
+impl Model {
+    fn stage(&mut self, key: &[u8], (row, vectors): &Row) {
+        let kept = self.rows.get(key).and_then(|(_, vectors)| vectors.clone());
+        self.rows
+            .insert(key.to_vec(), (row.clone(), vectors.clone().or(kept)));
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Stage(key, row) if self.generation > 0 => self.stage(&key_of(*key), row),
+            Step::Remove(key) => drop(self.rows.remove(&key_of(*key))),
+            Step::Plain(key, Some(value)) => drop(self.plain.insert(key_of(*key), value.clone())),
+            Step::Plain(key, None) => drop(self.plain.remove(&key_of(*key))),
+            _ => {}
+        }
+    }
+
+    fn check(&self, view: &View) {
+        assert_eq!(
+            (view.generation(), view.len()),
+            (self.generation, self.rows.len() as u64)
+        );
+        assert_eq!(view.plain_len(), self.plain.len() as u64);
+        for key in (0..=24).map(key_of) {
+            let row = self.rows.get(&key);
+            assert_eq!(
+                view.row(&key).unwrap().map(|row| row.to_vec()),
+                row.map(|row| row.0.clone())
+            );
+            assert_eq!(
+                view.vectors(&key).unwrap().map(|row| row.to_vec()),
+                row.and_then(|row| row.1.clone())
+            );
+            let full = view.full_row(&key).unwrap();
+            assert_eq!(
+                full.map(|full| (full.row.to_vec(), full.vectors.map(|v| v.to_vec()))),
+                row.cloned()
+            );
+            assert_eq!(view.contains(&key).unwrap(), row.is_some());
+            assert_eq!(
+                view.plain(&key).unwrap().as_deref(),
+                self.plain.get(&key).map(Vec::as_slice)
+            );
+        }
+        for (after, limit) in [
+            (None, usize::MAX),
+            (None, 3),
+            (Some(key_of(7)), 5),
+            (Some(key_of(20)), 100),
+            (None, 0),
+        ] {
+            let from = |key: &Vec<u8>| after.as_ref().is_none_or(|after| key > after);
+            let found = view.scan(after.as_deref(), limit).unwrap();
+            let rows = self.rows.iter().filter(|(key, _)| from(key)).take(limit);
+            let rows: Vec<_> = rows
+                .map(|(key, (row, _))| (key.clone(), row.clone()))
+                .collect();
+            assert_eq!(
+                found
+                    .into_iter()
+                    .map(|(key, row)| (key, row.to_vec()))
+                    .collect::<Vec<_>>(),
+                rows
+            );
+            let found = view.scan_plain(after.as_deref(), limit).unwrap();
+            let plain = self.plain.iter().filter(|(key, _)| from(key)).take(limit);
+            let plain: Vec<_> = plain
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            assert_eq!(
+                found
+                    .into_iter()
+                    .map(|(key, value)| (key, value.to_vec()))
+                    .collect::<Vec<_>>(),
+                plain
+            );
+        }
+    }
+}
+
+/// A store, what it should hold, what it should hold after a crash, and a view of old.
+struct World {
+    backend: CrashBackend,
+    store: Option<OnlineStore>,
+    model: Model,
+    durable: Model,
+    held: Option<(View, Model, bool)>, // the last: whether it still sees what is staged
+}
+
+impl World {
+    fn new() -> World {
+        let backend = CrashBackend::default();
+        let store = OnlineStore::open_with_backend(backend.clone(), OPTIONS).unwrap();
+        World {
+            backend,
+            store: Some(store),
+            model: Model::default(),
+            durable: Model::default(),
+            held: None,
+        }
+    }
+
+    fn store(&self) -> &OnlineStore {
+        self.store.as_ref().unwrap()
+    }
+
+    fn run(&mut self, steps: &[Step]) {
+        for step in steps {
+            self.step(step);
+            self.model.check(&self.store().view());
+            if let Some((view, model, _)) = &self.held {
+                model.check(view);
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Stage(..) | Step::Remove(..) | Step::Plain(..) => self.stage(step),
+            Step::Flush => {
+                self.freeze();
+                self.store()
+                    .flush(Offset(self.model.log_offset), EventTime(7))
+                    .unwrap();
+                self.durable = self.model.clone();
+            }
+            Step::SlowFlush(meanwhile, commit) => self.slow_flush(meanwhile, *commit),
+            Step::Load(rows, meanwhile, late, publish) => {
+                self.load(rows, meanwhile, late, *publish)
+            }
+            Step::Reopen => {
+                self.held = None;
+                self.store = None;
+                self.store =
+                    Some(OnlineStore::open_with_backend(self.backend.clone(), OPTIONS).unwrap());
+                self.model = self.durable.clone();
+                let info = self.store().generation();
+                let expected = (self.durable.generation > 0).then_some((
+                    self.durable.generation,
+                    self.durable.log_offset,
+                    self.durable.rows.len() as u64,
+                ));
+                assert_eq!(
+                    info.map(|info| (info.number, info.log_offset.0, info.rows)),
+                    expected
+                );
+            }
+            Step::HoldView => self.held = Some((self.store().view(), self.model.clone(), true)),
+        }
+    }
+
+    fn stage(&mut self, step: &Step) {
+        let (store, generation) = (self.store(), self.model.generation);
+        let staged = match step {
+            Step::Stage(key, (row, vectors)) => {
+                store.stage(generation, &key_of(*key), row, vectors.as_deref())
+            }
+            Step::Remove(key) => store.stage_removal(generation, &key_of(*key)),
+            Step::Plain(key, value) => store.stage_plain(&key_of(*key), value.as_deref()),
+            _ => Ok(()),
+        };
+        assert_eq!(
+            staged.is_ok(),
+            generation > 0 || matches!(step, Step::Plain(..))
+        );
+        self.model.apply(step);
+        self.model.log_offset += 1;
+        if let Some((_, model, true)) = &mut self.held {
+            model.apply(step);
+        }
+    }
+
+    fn slow_flush(&mut self, meanwhile: &[Step], commit: bool) {
+        self.freeze();
+        let frozen = self.model.clone();
+        let store = self.store.take().unwrap();
+        let flush = store.begin_flush(Offset(frozen.log_offset), EventTime(7));
+        for step in meanwhile {
+            self.store_step(&store, step);
+        }
+        if commit {
+            flush.commit().unwrap();
+            self.durable = frozen;
+        }
+        self.store = Some(store);
+    }
+
+    fn load(
+        &mut self,
+        rows: &BTreeMap<u8, Row>,
+        meanwhile: &[Step],
+        late: &[(u8, Option<Row>)],
+        publish: bool,
+    ) {
+        let store = self.store.take().unwrap();
+        let mut loader = store.begin_generation().unwrap();
+        assert!(matches!(
+            store.begin_generation(),
+            Err(Error::LoadRunning { .. })
+        ));
+        let mut loaded = Model {
+            generation: loader.number(),
+            ..Model::default()
+        };
+        let sorted: Vec<(Vec<u8>, &Row)> =
+            rows.iter().map(|(key, row)| (key_of(*key), row)).collect();
+        for part in sorted.chunks(5) {
+            loader
+                .insert_sorted(
+                    part.iter()
+                        .map(|(key, row)| (&key[..], &row.0[..], row.1.as_deref())),
+                )
+                .unwrap();
+        }
+        for (key, row) in &sorted {
+            loaded.stage(key, row);
+        }
+        for step in meanwhile {
+            self.store_step(&store, step);
+        }
+        for (key, row) in late {
+            let key = key_of(*key);
+            match row {
+                Some(row) => {
+                    loader.upsert(&key, &row.0, row.1.as_deref()).unwrap();
+                    loaded.stage(&key, row);
+                }
+                None => {
+                    loader.remove(&key).unwrap();
+                    loaded.rows.remove(&key);
+                }
+            }
+        }
+        for key in (0..=24).map(key_of) {
+            let expected = loaded.rows.get(&key);
+            assert_eq!(
+                loader.row(&key).unwrap().map(|row| row.to_vec()),
+                expected.map(|row| row.0.clone())
+            );
+            assert_eq!(
+                loader.vectors(&key).unwrap().map(|v| v.to_vec()),
+                expected.and_then(|row| row.1.clone())
+            );
+        }
+        if publish {
+            self.freeze();
+            let log_offset = self.model.log_offset + 1;
+            let info = loader
+                .publish(Offset(log_offset), EventTime(9), b"meta")
+                .unwrap();
+            assert_eq!(
+                (info.rows, &info.meta[..], info.clock),
+                (loaded.rows.len() as u64, &b"meta"[..], EventTime(9))
+            );
+            self.model = Model {
+                log_offset,
+                plain: self.model.plain.clone(),
+                ..loaded
+            };
+            self.durable = self.model.clone();
+        } else {
+            drop(loader);
+        }
+        self.store = Some(store);
+    }
+
+    /// A staging step while the store is borrowed.
+    fn store_step(&mut self, store: &OnlineStore, step: &Step) {
+        let generation = self.model.generation;
+        match step {
+            Step::Stage(key, (row, vectors)) if generation > 0 => {
+                store
+                    .stage(generation, &key_of(*key), row, vectors.as_deref())
+                    .unwrap();
+            }
+            Step::Remove(key) if generation > 0 => {
+                store.stage_removal(generation, &key_of(*key)).unwrap()
+            }
+            Step::Plain(key, value) => store.stage_plain(&key_of(*key), value.as_deref()).unwrap(),
+            Step::Flush => {
+                self.freeze();
+                store
+                    .flush(Offset(self.model.log_offset), EventTime(7))
+                    .unwrap();
+                self.durable = self.model.clone();
+            }
+            _ => return,
+        }
+        self.model.apply(step);
+        self.model.log_offset += 1;
+        if let Some((_, model, true)) = &mut self.held {
+            model.apply(step);
+        }
+        self.model.check(&store.view());
+    }
+
+    /// From here on a held view no longer sees what is staged.
+    fn freeze(&mut self) {
+        if let Some((_, _, live)) = &mut self.held {
+            *live = false;
+        }
+    }
+}
+
+fn key_of(key: u8) -> Vec<u8> {
+    format!("user-{key:02}").into_bytes()
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let bytes = prop::collection::vec(any::<u8>(), 0..8);
+    (bytes.clone(), prop::option::of(bytes))
+}
+
+fn staging() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..24_u8, row()).prop_map(|(key, row)| Step::Stage(key, row)),
+        1 => (0..24_u8).prop_map(Step::Remove),
+        2 => (0..24_u8, prop::option::of(prop::collection::vec(any::<u8>(), 0..8)))
+            .prop_map(|(key, value)| Step::Plain(key, value)),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let meanwhile = prop::collection::vec(staging(), 0..6);
+    let while_loading =
+        prop::collection::vec(prop_oneof![3 => staging(), 1 => Just(Step::Flush)], 0..6);
+    let late = prop::collection::vec((0..24_u8, prop::option::weighted(0.8, row())), 0..6);
+    prop_oneof![
+        12 => staging(),
+        2 => Just(Step::Flush),
+        2 => (meanwhile, any::<bool>()).prop_map(|(steps, commit)| Step::SlowFlush(steps, commit)),
+        3 => (prop::collection::btree_map(0..24_u8, row(), 0..20), while_loading, late, any::<bool>())
+            .prop_map(|(rows, steps, late, publish)| Step::Load(rows, steps, late, publish)),
+        1 => Just(Step::Reopen),
+        2 => Just(Step::HoldView),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_sequence_of_steps_reads_like_a_map(steps in prop::collection::vec(step(), 1..40)) {
+        World::new().run(&steps);
+    }
+}
+
+fn load(store: &OnlineStore, rows: &[(&[u8], &[u8])]) {
+    let mut loader = store.begin_generation().unwrap();
+    loader
+        .insert_sorted(rows.iter().map(|(key, row)| (*key, *row, None)))
+        .unwrap();
+    loader.publish(Offset(0), EventTime(0), b"").unwrap();
+}
+
+#[test]
+fn a_row_of_another_generation_is_refused() {
+    let store = OnlineStore::open_with_backend(CrashBackend::default(), OPTIONS).unwrap();
+    assert!(matches!(
+        store.stage(0, b"a", b"", None),
+        Err(Error::GenerationChanged { serving: 0, .. })
+    ));
+    load(&store, &[(b"a", b"1")]);
+    store.stage(1, b"a", b"2", None).unwrap();
+    load(&store, &[(b"a", b"3")]);
+    let error = store.stage(1, b"a", b"4", None).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::GenerationChanged {
+            staged: 1,
+            serving: 2
+        }
+    ));
+    assert_eq!(&*store.view().row(b"a").unwrap().unwrap(), b"3");
+}
+
+#[test]
+fn a_load_refuses_keys_out_of_order_over_calls() {
+    let store = OnlineStore::open_with_backend(CrashBackend::default(), OPTIONS).unwrap();
+    let mut loader = store.begin_generation().unwrap();
+    assert_eq!(
+        loader.insert_sorted([(&b"b"[..], &b""[..], None)]).unwrap(),
+        1
+    );
+    let error = loader
+        .insert_sorted([(&b"b"[..], &b""[..], None)])
+        .unwrap_err();
+    assert!(matches!(error, Error::KeyOrder { .. }), "{error}");
+}
+
+#[test]
+fn staged_bytes_grow_with_staging_and_end_with_the_flush() {
+    let store = OnlineStore::open_with_backend(CrashBackend::default(), OPTIONS).unwrap();
+    load(&store, &[]);
+    assert_eq!(store.staged_bytes(), 0);
+    store.stage(1, b"a", &[0; 1000], None).unwrap();
+    let once = store.staged_bytes();
+    assert!(once >= 1000);
+    store.stage(1, b"a", &[1; 1000], None).unwrap();
+    assert_eq!(
+        store.staged_bytes(),
+        once,
+        "a row staged again replaces itself"
+    );
+    let flush = store.begin_flush(Offset(1), EventTime(0));
+    assert_eq!(store.staged_bytes(), once);
+    flush.commit().unwrap();
+    assert_eq!(store.staged_bytes(), 0);
+}
+
+#[test]
+fn a_second_opening_of_the_file_is_told_so_and_other_files_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("online.redb");
+    let store = OnlineStore::open(&path, OPTIONS).unwrap();
+    let second = OnlineStore::open(&path, OPTIONS).unwrap_err();
+    assert!(matches!(second, Error::OnlineInUse { .. }), "{second}");
+    drop(store);
+    OnlineStore::open(&path, OPTIONS).unwrap();
+    std::fs::write(&path, b"something else entirely").unwrap();
+    assert!(matches!(
+        OnlineStore::open(&path, OPTIONS),
+        Err(Error::Online { .. })
+    ));
+}
+
+/// Writers, a flusher, a pusher and readers at once. A row holds its generation and a count;
+/// a reader must see at least the count that was acknowledged before it took its view, and
+/// nothing of another generation than its own.
+#[test]
+fn readers_never_miss_a_row_nor_see_two_generations() {
+    const KEYS: usize = 40;
+    let home = tempfile::tempdir().unwrap();
+    let store = OnlineStore::open(home.path().join("online.redb"), OPTIONS).unwrap();
+    let keys: Vec<Vec<u8>> = (0..KEYS)
+        .map(|key| format!("{key:04}").into_bytes())
+        .collect();
+    let encode =
+        |generation: u64, count: u64| [generation.to_le_bytes(), count.to_le_bytes()].concat();
+    let decode = |row: &[u8]| {
+        let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
+        (number(&row[..8]), number(&row[8..]))
+    };
+    let acknowledged: Vec<AtomicU64> = (0..KEYS).map(|_| AtomicU64::new(0)).collect();
+    let ingest = Mutex::new(0_u64); // the log's end
+    let done = AtomicBool::new(false);
+    let publish = |store: &OnlineStore| {
+        let mut loader = store.begin_generation().unwrap();
+        let number = loader.number();
+        for half in keys.chunks(KEYS / 2) {
+            let row = encode(number, 0);
+            loader
+                .insert_sorted(half.iter().map(|key| (&key[..], &row[..], None)))
+                .unwrap();
+        }
+        let end = ingest.lock().unwrap();
+        for (key, count) in keys.iter().zip(&acknowledged) {
+            loader
+                .upsert(key, &encode(number, count.load(Ordering::SeqCst)), None)
+                .unwrap();
+        }
+        loader.publish(Offset(*end), EventTime(0), b"").unwrap();
+    };
+    publish(&store);
+
+    std::thread::scope(|scope| {
+        for writer in 0..2 {
+            let (store, keys, acknowledged, ingest, done) =
+                (&store, &keys, &acknowledged, &ingest, &done);
+            scope.spawn(move || {
+                for round in 1..=400 {
+                    for key in (writer..KEYS).step_by(2) {
+                        let mut end = ingest.lock().unwrap();
+                        let generation = store.view().generation();
+                        store
+                            .stage(generation, &keys[key], &encode(generation, round), None)
+                            .unwrap();
+                        acknowledged[key].store(round, Ordering::SeqCst);
+                        *end += 1;
+                    }
+                }
+                done.store(true, Ordering::SeqCst);
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                let flush = {
+                    let end = ingest.lock().unwrap();
+                    store.begin_flush(Offset(*end), EventTime(0))
+                };
+                flush.commit().unwrap();
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                publish(&store);
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                let before: Vec<u64> = acknowledged
+                    .iter()
+                    .map(|count| count.load(Ordering::SeqCst))
+                    .collect();
+                let view = store.view();
+                assert_eq!(view.len(), KEYS as u64);
+                for (key, before) in keys.iter().zip(&before) {
+                    let (generation, count) =
+                        decode(&view.row(key).unwrap().expect("every row is there"));
+                    assert_eq!(generation, view.generation());
+                    assert!(count >= *before, "{count} < {before}");
+                }
+                for (_, row) in view.scan(None, usize::MAX).unwrap() {
+                    assert_eq!(decode(&row).0, view.generation());
+                }
+            }
+        });
+    });
+    store
+        .flush(Offset(*ingest.lock().unwrap()), EventTime(0))
+        .unwrap();
+    let generation = store.view().generation();
+    drop(store);
+    let store = OnlineStore::open(home.path().join("online.redb"), OPTIONS).unwrap();
+    for key in &keys {
+        assert_eq!(
+            decode(&store.view().row(key).unwrap().unwrap()),
+            (generation, 400)
+        );
+    }
+}
