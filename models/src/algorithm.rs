@@ -28,7 +28,9 @@ impl Algorithm {
 
     /// The algorithm of this name.
     pub fn parse(name: &str) -> Option<Algorithm> {
-        Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+        Algorithm::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
     }
 }
 

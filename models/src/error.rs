@@ -51,7 +51,9 @@ pub enum Error {
         found: String,
     },
     /// A part without rows.
-    #[error("train: the dataset has no `{part}` rows; give more rows or a larger share for `{part}`")]
+    #[error(
+        "train: the dataset has no `{part}` rows; give more rows or a larger share for `{part}`"
+    )]
     NoRows {
         /// The empty part.
         part: Part,
@@ -75,7 +77,9 @@ pub enum Error {
         what: &'static str,
     },
     /// More matrix columns than a node of a tree can name.
-    #[error("train: the features make {columns} matrix columns, at most {limit} are possible; use fewer")]
+    #[error(
+        "train: the features make {columns} matrix columns, at most {limit} are possible; use fewer"
+    )]
     TooWide {
         /// Columns of the matrix.
         columns: usize,
@@ -113,7 +117,9 @@ pub enum Error {
     #[error("read model: the bytes do not begin as a granary model does; is this the right file?")]
     NotAModel,
     /// A model of another version of this format.
-    #[error("read model: format {found}, this program reads format {supported}; train it again or use the program that wrote it")]
+    #[error(
+        "read model: format {found}, this program reads format {supported}; train it again or use the program that wrote it"
+    )]
     Format {
         /// The format byte of the file.
         found: u8,

@@ -24,8 +24,7 @@ pub use dataset::{Dataset, FeatureColumn, Part};
 pub use error::Error;
 pub use evaluate::{
     CalibrationBin, ClassReport, Confusion, CurvePoint, Evaluation, ScoreBin, average_precision,
-    best_f1_threshold, brier, calibration, log_loss, pr_curve, roc_auc, roc_curve,
-    score_histogram,
+    best_f1_threshold, brier, calibration, log_loss, pr_curve, roc_auc, roc_curve, score_histogram,
 };
 pub use forest::Params as ForestParams;
 pub use logistic::Params as LogisticParams;

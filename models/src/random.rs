@@ -60,7 +60,10 @@ pub(crate) mod tests {
         for _ in 0..70_000 {
             seen[random.below(7)] += 1;
         }
-        assert!(seen.iter().all(|&count| (9_500..10_500).contains(&count)), "{seen:?}");
+        assert!(
+            seen.iter().all(|&count| (9_500..10_500).contains(&count)),
+            "{seen:?}"
+        );
         assert_ne!(Random::new(1, 2).next(), Random::new(1, 3).next());
         assert_ne!(Random::new(1, 2).next(), Random::new(2, 2).next());
     }

@@ -35,7 +35,12 @@ pub(crate) struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Recipe {
-        Recipe { rows: 3000, seed: 7, strength: 1.0, base: -1.0 }
+        Recipe {
+            rows: 3000,
+            seed: 7,
+            strength: 1.0,
+            base: -1.0,
+        }
     }
 }
 
@@ -57,7 +62,10 @@ const TOPIC: [f64; 40] = {
 
 /// The features of a made dataset.
 pub(crate) fn features() -> Vec<FeatureColumn> {
-    let feature = |(name, dtype)| FeatureColumn { name: Arc::from(name), dtype };
+    let feature = |(name, dtype)| FeatureColumn {
+        name: Arc::from(name),
+        dtype,
+    };
     [
         ("age", DType::Int),
         ("spend", DType::Float),
@@ -75,21 +83,32 @@ pub(crate) fn features() -> Vec<FeatureColumn> {
 
 /// The dataset over some batches.
 pub(crate) fn dataset(batches: &[RecordBatch]) -> Dataset<'_> {
-    Dataset { batches, features: features(), label: "churned", split: "split" }
+    Dataset {
+        batches,
+        features: features(),
+        label: "churned",
+        split: "split",
+    }
 }
 
 /// Makes a dataset in three batches.
 pub(crate) fn make(recipe: Recipe) -> Made {
     let mut random = Random::new(recipe.seed, 99);
-    let mut made =
-        Made { batches: Vec::new(), values: Vec::new(), truth: Vec::new(), labels: Vec::new(), parts: Vec::new() };
+    let mut made = Made {
+        batches: Vec::new(),
+        values: Vec::new(),
+        truth: Vec::new(),
+        labels: Vec::new(),
+        parts: Vec::new(),
+    };
     for row in 0..recipe.rows {
         let (values, effect) = one_row(row, &mut random);
         let p = sigmoid(recipe.base + recipe.strength * effect);
         made.labels.push(random.unit() < p);
         made.truth.push(p);
         made.values.push(values);
-        made.parts.push(["train", "train", "train", "valid", "test"][row % 5]);
+        made.parts
+            .push(["train", "train", "train", "valid", "test"][row % 5]);
     }
     let third = recipe.rows.div_ceil(3).max(1);
     made.batches = (0..recipe.rows)
@@ -110,19 +129,43 @@ fn one_row(row: usize, random: &mut Random) -> (Vec<Value>, f64) {
     let spend_gap = random.unit() < 0.1;
     let city_gap = random.unit() < 0.05;
 
-    let mut effect = if spend_gap { 0.8 } else { -0.7 * (spend.ln() - 3.0) };
+    let mut effect = if spend_gap {
+        0.8
+    } else {
+        -0.7 * (spend.ln() - 3.0)
+    };
     effect += if premium == (age > 45) { 0.8 } else { -0.8 };
     effect += if city_gap { 0.3 } else { city_effect };
     effect += if counts[2] > 8.0 { 1.0 } else { -0.3 };
-    effect += TOPIC.iter().zip(&topic).map(|(w, &x)| w * f64::from(x)).sum::<f64>();
+    effect += TOPIC
+        .iter()
+        .zip(&topic)
+        .map(|(w, &x)| w * f64::from(x))
+        .sum::<f64>();
     let values = vec![
         Value::Int(age),
-        if spend_gap { Value::Null } else { Value::Float(spend) },
-        if random.unit() < 0.02 { Value::Null } else { Value::Bool(premium) },
-        if city_gap { Value::Null } else { Value::Text(Arc::from(city)) },
+        if spend_gap {
+            Value::Null
+        } else {
+            Value::Float(spend)
+        },
+        if random.unit() < 0.02 {
+            Value::Null
+        } else {
+            Value::Bool(premium)
+        },
+        if city_gap {
+            Value::Null
+        } else {
+            Value::Text(Arc::from(city))
+        },
         Value::Timestamp(EventTime((joined * Span::DAY.0 as f64) as i64)),
         Value::Vector(Arc::from(counts)),
-        if random.unit() < 0.03 { Value::Null } else { Value::Vector(Arc::from(topic)) },
+        if random.unit() < 0.03 {
+            Value::Null
+        } else {
+            Value::Vector(Arc::from(topic))
+        },
         Value::Float(random.normal()),
         Value::Text(Arc::from(format!("user {row}"))),
     ];
@@ -144,35 +187,75 @@ fn batch(made: &Made, rows: std::ops::Range<usize>) -> RecordBatch {
     };
     let cities: Vec<Option<String>> = column(3).map(text).collect();
     let arrays: Vec<(&str, ArrayRef)> = vec![
-        ("split", Arc::new(StringArray::from(made.parts[rows.clone()].to_vec()))),
-        ("age", Arc::new(column(0).map(|x| x.as_f64().map(|x| x as i64)).collect::<Int64Array>())),
-        ("spend", Arc::new(column(1).map(Value::as_f64).collect::<Float64Array>())),
+        (
+            "split",
+            Arc::new(StringArray::from(made.parts[rows.clone()].to_vec())),
+        ),
+        (
+            "age",
+            Arc::new(
+                column(0)
+                    .map(|x| x.as_f64().map(|x| x as i64))
+                    .collect::<Int64Array>(),
+            ),
+        ),
+        (
+            "spend",
+            Arc::new(column(1).map(Value::as_f64).collect::<Float64Array>()),
+        ),
         (
             "premium",
-            Arc::new(column(2).map(|x| x.as_f64().map(|x| x == 1.0)).collect::<BooleanArray>()),
+            Arc::new(
+                column(2)
+                    .map(|x| x.as_f64().map(|x| x == 1.0))
+                    .collect::<BooleanArray>(),
+            ),
         ),
         (
             "city",
-            Arc::new(cities.iter().map(Option::as_deref).collect::<DictionaryArray<Int32Type>>()),
+            Arc::new(
+                cities
+                    .iter()
+                    .map(Option::as_deref)
+                    .collect::<DictionaryArray<Int32Type>>(),
+            ),
         ),
         (
             "joined",
             Arc::new(
                 column(4)
-                    .map(|x| if let Value::Timestamp(at) = x { Some(at.0) } else { None })
+                    .map(|x| {
+                        if let Value::Timestamp(at) = x {
+                            Some(at.0)
+                        } else {
+                            None
+                        }
+                    })
                     .collect::<TimestampMicrosecondArray>(),
             ),
         ),
         ("counts", Arc::new(vectors(5, 4))),
         ("topic", Arc::new(vectors(6, TOPIC.len() as i32))),
-        ("noise", Arc::new(column(7).map(Value::as_f64).collect::<Float64Array>())),
-        ("user", Arc::new(column(8).map(text).collect::<StringArray>())),
+        (
+            "noise",
+            Arc::new(column(7).map(Value::as_f64).collect::<Float64Array>()),
+        ),
+        (
+            "user",
+            Arc::new(column(8).map(text).collect::<StringArray>()),
+        ),
         (
             "churned",
-            Arc::new(made.labels[rows.clone()].iter().map(|&x| Some(i64::from(x))).collect::<Int64Array>()),
+            Arc::new(
+                made.labels[rows.clone()]
+                    .iter()
+                    .map(|&x| Some(i64::from(x)))
+                    .collect::<Int64Array>(),
+            ),
         ),
     ];
-    let field = |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
+    let field =
+        |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
     let schema = Schema::new(arrays.iter().map(field).collect::<Vec<_>>());
     let arrays = arrays.into_iter().map(|(_, array)| array).collect();
     RecordBatch::try_new(Arc::new(schema), arrays).unwrap()

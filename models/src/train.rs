@@ -138,33 +138,55 @@ pub fn train(
     let table = Table::read(dataset.batches, &dataset.features)?;
     progress(Progress::Encoding { rows: table.rows() });
     let [train, valid, test] = Part::ALL.map(|part| outcome.part(part));
-    let train_rows = TrainRows { table: &table, rows: &train.rows, labels: &train.labels };
+    let train_rows = TrainRows {
+        table: &table,
+        rows: &train.rows,
+        labels: &train.labels,
+    };
     let (encoder, encoded) = Encoder::fit(&dataset.features, train_rows, options.seed);
     if encoder.slots() > MAX_SLOTS {
-        return Err(Error::TooWide { columns: encoder.slots(), limit: MAX_SLOTS });
+        return Err(Error::TooWide {
+            columns: encoder.slots(),
+            limit: MAX_SLOTS,
+        });
     }
     let [encoded_valid, encoded_test] =
         [valid, test].map(|part| encoder.encode(&table, &part.rows));
     let linear = LinearForm::fit(&encoder, &encoded);
     let bins = Bins::new(&encoded);
-    progress(Progress::Encoded { slots: encoder.slots() });
+    progress(Progress::Encoded {
+        slots: encoder.slots(),
+    });
 
     let training = Training {
-        train: Examples { encoded: &encoded, labels: &train.labels },
-        valid: Examples { encoded: &encoded_valid, labels: &valid.labels },
+        train: Examples {
+            encoded: &encoded,
+            labels: &train.labels,
+        },
+        valid: Examples {
+            encoded: &encoded_valid,
+            labels: &valid.labels,
+        },
         bins: &bins,
         linear: &linear,
         progress,
     };
-    let test = Examples { encoded: &encoded_test, labels: &test.labels };
+    let test = Examples {
+        encoded: &encoded_test,
+        labels: &test.labels,
+    };
     let mut candidates = Vec::with_capacity(options.algorithms.len());
     for &algorithm in &options.algorithms {
         let predictor = fit(algorithm, &training, options)?;
         let metadata = Metadata {
             label: dataset.label.to_owned(),
             seed: options.seed,
-            rows: [train.rows.len(), training.valid.labels.len(), test.labels.len()]
-                .map(|rows| rows as u64),
+            rows: [
+                train.rows.len(),
+                training.valid.labels.len(),
+                test.labels.len(),
+            ]
+            .map(|rows| rows as u64),
             notes: options.notes.clone(),
         };
         let model = Model::new(&dataset.features, encoder.clone(), predictor, metadata);
@@ -212,7 +234,9 @@ fn evaluate(
 fn best(candidates: &[Candidate]) -> usize {
     let loss = |&at: &usize| candidates[at].valid.log_loss;
     let by_loss = |a: &usize, b: &usize| loss(a).total_cmp(&loss(b));
-    (0..candidates.len()).min_by(by_loss).expect("at least one algorithm was asked for")
+    (0..candidates.len())
+        .min_by(by_loss)
+        .expect("at least one algorithm was asked for")
 }
 
 #[cfg(test)]

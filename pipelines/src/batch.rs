@@ -12,7 +12,7 @@ use crate::fold::{GroupFold, Sink};
 use crate::history::History;
 
 /// A group folded, in order of the entities' keys.
-pub(crate) struct Folded {
+pub struct Folded {
     /// Entity keys, ascending.
     pub keys: Vec<Arc<str>>,
     /// One column a feature.
@@ -22,7 +22,7 @@ pub(crate) struct Folded {
 }
 
 /// Folds every entity of a history; `as_of` must lie after its newest event.
-pub(crate) fn fold(fold: &GroupFold, history: &History, as_of: EventTime) -> Result<Folded, Error> {
+pub fn fold(fold: &GroupFold, history: &History, as_of: EventTime) -> Result<Folded, Error> {
     let names = history.names();
     let mut order: Vec<u32> = (0..names.len() as u32).collect();
     order.sort_unstable_by(|&a, &b| names[a as usize].cmp(&names[b as usize]));

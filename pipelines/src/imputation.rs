@@ -7,7 +7,8 @@ use arrow::array::{Array, ArrayRef};
 use granary_registry::{DType, Feature, Imputation, Value};
 
 use crate::error::Error;
-use crate::fold::{ColumnBuilder, value_at};
+use crate::expression::value_at;
+use crate::fold::ColumnBuilder;
 use crate::label::Part;
 
 /// What the nulls of a feature were filled with.
@@ -33,7 +34,7 @@ pub(crate) fn fit(
     let Some(imputation) = &feature.imputation else { return Ok(None) };
     let known: Vec<Value> = (0..column.len())
         .filter(|&row| parts[row] == Part::Train && column.is_valid(row))
-        .map(|row| value_at(column.as_ref(), row))
+        .map(|row| value_at(column, row))
         .collect();
     let (rule, value) = match imputation {
         Imputation::Mean => ("mean", mean(&known)),
@@ -46,7 +47,7 @@ pub(crate) fn fit(
     for row in 0..column.len() {
         match column.is_null(row) {
             true => filled.push(&value),
-            false => filled.push(&value_at(column.as_ref(), row)),
+            false => filled.push(&value_at(column, row)),
         }
     }
     let fill = Fill {

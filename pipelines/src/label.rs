@@ -13,7 +13,7 @@ use granary_registry::{
 use twox_hash::XxHash3_64;
 
 use crate::error::Error;
-use crate::fold::value_at;
+use crate::expression::value_at;
 use crate::job::Job;
 use crate::point_in_time::{self, Spine};
 use crate::source::{FileHash, SourceFiles, Wanted};
@@ -221,7 +221,7 @@ fn inactivity(
         point_in_time::sweep(&gathered.fold, &gathered.history, &spine, &[0, 1])
     };
     let (before, after) = (at(instant)?, at(end)?);
-    let number = |column: &ArrayRef, row| value_at(column.as_ref(), row).as_f64().unwrap_or(0.0);
+    let number = |column: &ArrayRef, row| value_at(column, row).as_f64().unwrap_or(0.0);
     let mut labels =
         Labels { spine: Spine::default(), outcomes: Vec::new(), files: gathered.files };
     for (row, key) in names.iter().enumerate() {

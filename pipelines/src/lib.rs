@@ -20,7 +20,7 @@ mod job; // what every job works on
 mod label; // who is predicted, when, and what came of it
 mod row; // one entity's stored row
 
-mod batch; // every entity's whole history -> states and features at one instant
+pub mod batch; // every entity's whole history -> states and features at one instant
 mod lookup; // one entity at an instant in the past
 mod point_in_time; // every (entity, instant) of a spine -> features as they were then
 

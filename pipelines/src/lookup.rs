@@ -15,7 +15,7 @@ use twox_hash::XxHash3_64;
 
 use crate::error::Error;
 use crate::event::{self, Event};
-use crate::fold::value_at;
+use crate::expression::value_at;
 use crate::history::{self, History, Interner, Piece};
 use crate::intake::Intake;
 use crate::job::Job;
@@ -76,7 +76,7 @@ impl Lookup {
             let spine = Spine { keys: vec![Arc::from(key)], instants: vec![as_of] };
             let columns = point_in_time::sweep(&group.fold, &history, &spine, &slots)?;
             for (at, column) in wanted.into_iter().zip(&columns) {
-                values[at] = value_at(column.as_ref(), 0);
+                values[at] = value_at(column, 0);
             }
         }
         Ok(values)

@@ -32,7 +32,11 @@ impl FeatureGroup {
     /// entity's key, the event time and the id unless a feature reads them.
     pub fn columns_read<'a>(&'a self, source: &'a Source) -> Vec<&'a str> {
         let mut names: Vec<&str> = Vec::new();
-        for name in self.features.iter().flat_map(|feature| feature.columns_read(source)) {
+        for name in self
+            .features
+            .iter()
+            .flat_map(|feature| feature.columns_read(source))
+        {
             if !names.contains(&name) {
                 names.push(name);
             }

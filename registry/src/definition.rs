@@ -185,7 +185,10 @@ pub struct Window {
 
 /// The folds.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the names are the aggregations of the registry")]
+#[expect(
+    missing_docs,
+    reason = "the names are the aggregations of the registry"
+)]
 pub enum Function {
     Count,
     Sum,
@@ -197,7 +200,9 @@ pub enum Function {
     First,
     Last,
     /// A vector of counts, one element per category in this order.
-    CountBy { categories: Vec<Arc<str>> },
+    CountBy {
+        categories: Vec<Arc<str>>,
+    },
     /// Number of sessions.
     Sessions,
     /// Mean length of a session in minutes.

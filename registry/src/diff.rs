@@ -5,8 +5,8 @@
 use std::fmt;
 
 use crate::{
-    Aggregation, Entity, Feature, FeatureGroup, FeatureKind, FeatureService, Fingerprint,
-    Function, Label, Registry, Source, fingerprint,
+    Aggregation, Entity, Feature, FeatureGroup, FeatureKind, FeatureService, Fingerprint, Function,
+    Label, Registry, Source, fingerprint,
 };
 
 /// One change with what follows from it.
@@ -29,10 +29,7 @@ pub enum Subject {
     Entity(String),
     Source(String),
     Group(String),
-    Feature {
-        group: String,
-        feature: String,
-    },
+    Feature { group: String, feature: String },
     Label(String),
     Service(String),
 }
@@ -71,7 +68,11 @@ pub enum Consequence {
 pub fn diff(old: &Registry, new: &Registry) -> Vec<Change> {
     let mut changes = Vec::new();
     if old.project != new.project {
-        changes.push(changed(Subject::Project, vec!["project"], Consequence::Nothing));
+        changes.push(changed(
+            Subject::Project,
+            vec!["project"],
+            Consequence::Nothing,
+        ));
     }
     if old.clock != new.clock {
         changes.push(changed(Subject::Clock, vec!["clock"], Consequence::Reads));
@@ -85,7 +86,11 @@ pub fn diff(old: &Registry, new: &Registry) -> Vec<Change> {
 }
 
 fn changed(subject: Subject, keys: Vec<&'static str>, consequence: Consequence) -> Change {
-    Change { subject, kind: ChangeKind::Changed(keys), consequence }
+    Change {
+        subject,
+        kind: ChangeKind::Changed(keys),
+        consequence,
+    }
 }
 
 /// What one side alone has becomes a change; what both have is returned in pairs.
@@ -97,9 +102,16 @@ fn pair_up<'a, T>(
     (added, removed): (Consequence, Consequence),
     changes: &mut Vec<Change>,
 ) -> Vec<(&'a T, &'a T)> {
-    for item in old.iter().filter(|old| !new.iter().any(|new| name(new) == name(old))) {
+    for item in old
+        .iter()
+        .filter(|old| !new.iter().any(|new| name(new) == name(old)))
+    {
         let kind = ChangeKind::Removed;
-        changes.push(Change { subject: subject(item), kind, consequence: removed });
+        changes.push(Change {
+            subject: subject(item),
+            kind,
+            consequence: removed,
+        });
     }
     let mut pairs = Vec::new();
     for item in new {
@@ -117,7 +129,10 @@ fn pair_up<'a, T>(
 
 /// The keys under which two things differ.
 fn differing(keys: &[(&'static str, bool)]) -> Vec<&'static str> {
-    keys.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect()
+    keys.iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(key, _)| *key)
+        .collect()
 }
 
 fn push_changed(
@@ -135,12 +150,26 @@ fn push_changed(
 fn diff_entities(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
     let subject = |entity: &Entity| Subject::Entity(entity.name.clone());
     let fate = (Consequence::Nothing, Consequence::Dropped);
-    let pairs =
-        pair_up(&old.entities, &new.entities, |entity| &entity.name, subject, fate, changes);
+    let pairs = pair_up(
+        &old.entities,
+        &new.entities,
+        |entity| &entity.name,
+        subject,
+        fate,
+        changes,
+    );
     for (old, new) in pairs {
         let subject = subject(new);
-        push_changed(&subject, &[("prefix", old.prefix != new.prefix)], Consequence::Reads, changes);
-        let keys = [("key", old.key != new.key), ("type", old.dtype != new.dtype)];
+        push_changed(
+            &subject,
+            &[("prefix", old.prefix != new.prefix)],
+            Consequence::Reads,
+            changes,
+        );
+        let keys = [
+            ("key", old.key != new.key),
+            ("type", old.dtype != new.dtype),
+        ];
         push_changed(&subject, &keys, Consequence::Rebuild, changes);
     }
 }
@@ -149,15 +178,30 @@ fn diff_entities(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
 fn diff_sources(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
     let subject = |source: &Source| Subject::Source(source.name.clone());
     let fate = (Consequence::Nothing, Consequence::Nothing);
-    let pairs = pair_up(&old.sources, &new.sources, |source| &source.name, subject, fate, changes);
+    let pairs = pair_up(
+        &old.sources,
+        &new.sources,
+        |source| &source.name,
+        subject,
+        fate,
+        changes,
+    );
     for (old, new) in pairs {
         let subject = subject(new);
-        push_changed(&subject, &[("path", old.paths != new.paths)], Consequence::Build, changes);
+        push_changed(
+            &subject,
+            &[("path", old.paths != new.paths)],
+            Consequence::Build,
+            changes,
+        );
         let keys = [
             ("entity", old.entity != new.entity),
             ("event_time", old.event_time != new.event_time),
             ("id", old.id != new.id),
-            ("allowed_lateness", old.allowed_lateness != new.allowed_lateness),
+            (
+                "allowed_lateness",
+                old.allowed_lateness != new.allowed_lateness,
+            ),
             ("columns", old.columns != new.columns),
             ("derived", old.derived != new.derived),
         ];
@@ -168,11 +212,21 @@ fn diff_sources(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
 fn diff_groups(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
     let subject = |group: &FeatureGroup| Subject::Group(group.name.clone());
     let fate = (Consequence::Build, Consequence::Dropped);
-    let pairs = pair_up(&old.groups, &new.groups, |group| &group.name, subject, fate, changes);
+    let pairs = pair_up(
+        &old.groups,
+        &new.groups,
+        |group| &group.name,
+        subject,
+        fate,
+        changes,
+    );
     for (old_group, new_group) in pairs {
         let subject = subject(new_group);
         let prose = [
-            ("description", old_group.description != new_group.description),
+            (
+                "description",
+                old_group.description != new_group.description,
+            ),
             ("owner", old_group.owner != new_group.owner),
             ("tags", old_group.tags != new_group.tags),
             ("freshness", old_group.freshness != new_group.freshness),
@@ -182,9 +236,15 @@ fn diff_groups(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
         push_changed(&subject, &age, Consequence::Train, changes);
         let before = changes.len();
         diff_features(old, new, (old_group, new_group), changes);
-        let told = changes[before..].iter().any(|change| change.consequence >= Consequence::Build);
+        let told = changes[before..]
+            .iter()
+            .any(|change| change.consequence >= Consequence::Build);
         if old_group.fingerprint != new_group.fingerprint && !told {
-            changes.push(changed(subject, vec!["the order of features"], Consequence::Build));
+            changes.push(changed(
+                subject,
+                vec!["the order of features"],
+                Consequence::Build,
+            ));
         }
     }
 }
@@ -210,7 +270,10 @@ fn diff_features(
     );
     for (old_feature, new_feature) in pairs {
         let subject = subject(new_feature);
-        let meaning = (old.meaning(old_group, old_feature), new.meaning(new_group, new_feature));
+        let meaning = (
+            old.meaning(old_group, old_feature),
+            new.meaning(new_group, new_feature),
+        );
         if meaning.0 != meaning.1 {
             let mut keys = differing_definitions(old_feature, new_feature);
             if keys.is_empty() {
@@ -218,11 +281,20 @@ fn diff_features(
             }
             changes.push(changed(subject.clone(), keys, Consequence::Rebuild));
         }
-        let prose = [("description", old_feature.description != new_feature.description)];
+        let prose = [(
+            "description",
+            old_feature.description != new_feature.description,
+        )];
         push_changed(&subject, &prose, Consequence::Nothing, changes);
-        let rules = [("expect", old_feature.expectations != new_feature.expectations)];
+        let rules = [(
+            "expect",
+            old_feature.expectations != new_feature.expectations,
+        )];
         push_changed(&subject, &rules, Consequence::NextBuild, changes);
-        let filling = [("imputation", old_feature.imputation != new_feature.imputation)];
+        let filling = [(
+            "imputation",
+            old_feature.imputation != new_feature.imputation,
+        )];
         push_changed(&subject, &filling, Consequence::Train, changes);
     }
 }
@@ -277,21 +349,39 @@ impl Registry {
             }
         }
         let mut alone = group.clone();
-        alone.features.retain(|feature| needed.contains(&&*feature.name));
+        alone
+            .features
+            .retain(|feature| needed.contains(&&*feature.name));
         // The order decides the bytes of the states and not what they mean.
-        alone.features.sort_by(|one, other| one.name.cmp(&other.name));
+        alone
+            .features
+            .sort_by(|one, other| one.name.cmp(&other.name));
         let entity = self.entity(&group.entity)?;
-        Some(fingerprint::of_group(&alone, entity, self.source(&group.source)?))
+        Some(fingerprint::of_group(
+            &alone,
+            entity,
+            self.source(&group.source)?,
+        ))
     }
 }
 
 fn diff_labels(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
     let subject = |label: &Label| Subject::Label(label.name.clone());
     let fate = (Consequence::Train, Consequence::Dropped);
-    let pairs = pair_up(&old.labels, &new.labels, |label| &label.name, subject, fate, changes);
+    let pairs = pair_up(
+        &old.labels,
+        &new.labels,
+        |label| &label.name,
+        subject,
+        fate,
+        changes,
+    );
     for (old_label, new_label) in pairs {
         let subject = subject(new_label);
-        let prose = [("description", old_label.description != new_label.description)];
+        let prose = [(
+            "description",
+            old_label.description != new_label.description,
+        )];
         push_changed(&subject, &prose, Consequence::Nothing, changes);
         let rows = |registry: &Registry, label: &Label| {
             let source = registry.source(&label.source)?.clone();
@@ -304,7 +394,10 @@ fn diff_labels(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
             ("target", old_label.target != new_label.target),
             ("instant", old_label.instant != new_label.instant),
             ("split", old_label.split != new_label.split),
-            ("the rows of its source", rows(old, old_label) != rows(new, new_label)),
+            (
+                "the rows of its source",
+                rows(old, old_label) != rows(new, new_label),
+            ),
         ];
         push_changed(&subject, &keys, Consequence::Train, changes);
     }
@@ -313,13 +406,22 @@ fn diff_labels(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
 fn diff_services(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
     let subject = |service: &FeatureService| Subject::Service(service.name.clone());
     let fate = (Consequence::Train, Consequence::Dropped);
-    let pairs =
-        pair_up(&old.services, &new.services, |service| &service.name, subject, fate, changes);
+    let pairs = pair_up(
+        &old.services,
+        &new.services,
+        |service| &service.name,
+        subject,
+        fate,
+        changes,
+    );
     for (old, new) in pairs {
         let subject = subject(new);
         let prose = [("description", old.description != new.description)];
         push_changed(&subject, &prose, Consequence::Nothing, changes);
-        let keys = [("features", old.features != new.features), ("label", old.label != new.label)];
+        let keys = [
+            ("features", old.features != new.features),
+            ("label", old.label != new.label),
+        ];
         push_changed(&subject, &keys, Consequence::Train, changes);
     }
 }

@@ -123,11 +123,17 @@ impl Expression {
                 typing::binary(*op, left.dtype(), right.dtype()).ok()?
             }
             Expression::In { .. } => Some(DType::Bool),
-            Expression::Case { branches, otherwise } => {
+            Expression::Case {
+                branches,
+                otherwise,
+            } => {
                 let results = branches.iter().map(|(_, result)| result);
                 typing::common(results.chain(otherwise.as_deref()).map(Expression::dtype)).ok()?
             }
-            Expression::Call { function, arguments } => {
+            Expression::Call {
+                function,
+                arguments,
+            } => {
                 let types: Vec<_> = arguments.iter().map(Expression::dtype).collect();
                 typing::call(*function, &types).ok()?
             }
@@ -152,7 +158,10 @@ impl Expression {
                 left.visit_columns(visit);
                 right.visit_columns(visit);
             }
-            Expression::Case { branches, otherwise } => {
+            Expression::Case {
+                branches,
+                otherwise,
+            } => {
                 for (condition, result) in branches {
                     condition.visit_columns(visit);
                     result.visit_columns(visit);

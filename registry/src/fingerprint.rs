@@ -11,18 +11,27 @@ use crate::{
 /// Of everything that decides the bytes and the meaning of a group's states.
 pub(crate) fn of_group(group: &FeatureGroup, entity: &Entity, source: &Source) -> Fingerprint {
     let mut hash = Canonical::new("group 1");
-    hash.text(&entity.key).text(&entity.dtype.to_string()).text(&source.name);
-    hash.maybe_text(source.event_time.as_deref()).maybe_text(source.id.as_deref());
+    hash.text(&entity.key)
+        .text(&entity.dtype.to_string())
+        .text(&source.name);
+    hash.maybe_text(source.event_time.as_deref())
+        .maybe_text(source.id.as_deref());
     hash.number(source.allowed_lateness.0);
     if group.features.iter().any(is_of_sessions) {
         hash.number(group.session_gap.0);
     }
     let read = group.columns_read(source);
-    let columns = source.columns.iter().filter(|column| read.contains(&column.name.as_str()));
+    let columns = source
+        .columns
+        .iter()
+        .filter(|column| read.contains(&column.name.as_str()));
     hash.list(columns, |hash, column| {
         hash.text(&column.name).text(&column.dtype.to_string());
     });
-    let derived = source.derived.iter().filter(|column| read.contains(&column.name.as_str()));
+    let derived = source
+        .derived
+        .iter()
+        .filter(|column| read.contains(&column.name.as_str()));
     hash.list(derived, |hash, column| {
         hash.text(&column.name).expression(&column.expression);
     });
@@ -46,7 +55,9 @@ impl Registry {
         });
         hash.list(&self.sources, Canonical::source);
         hash.list(&self.groups, |hash, group| {
-            hash.text(&group.name).text(&group.entity).text(&group.source);
+            hash.text(&group.name)
+                .text(&group.entity)
+                .text(&group.source);
             hash.number(group.fingerprint.0 as i64);
             hash.list(group.max_age, |hash, age| {
                 hash.number(age.0);
@@ -58,7 +69,8 @@ impl Registry {
         });
         hash.list(&self.labels, Canonical::label);
         hash.list(&self.services, |hash, service| {
-            hash.text(&service.name).maybe_text(service.label.as_deref());
+            hash.text(&service.name)
+                .maybe_text(service.label.as_deref());
             hash.list(&service.features, |hash, (group, feature)| {
                 hash.text(group).text(feature);
             });
@@ -68,8 +80,13 @@ impl Registry {
 }
 
 fn is_of_sessions(feature: &Feature) -> bool {
-    let FeatureKind::Aggregate(aggregation) = &feature.kind else { return false };
-    matches!(aggregation.function, Function::Sessions | Function::SessionLength)
+    let FeatureKind::Aggregate(aggregation) = &feature.kind else {
+        return false;
+    };
+    matches!(
+        aggregation.function,
+        Function::Sessions | Function::SessionLength
+    )
 }
 
 /// A hash over tokens, each of which says how long it is: no two sequences of tokens run
@@ -129,7 +146,8 @@ impl Canonical {
         self.list(&source.paths, |hash, path| {
             hash.text(path);
         });
-        self.maybe_text(source.event_time.as_deref()).maybe_text(source.id.as_deref());
+        self.maybe_text(source.event_time.as_deref())
+            .maybe_text(source.id.as_deref());
         self.number(source.allowed_lateness.0);
         self.list(&source.columns, |hash, column| {
             hash.text(&column.name).text(&column.dtype.to_string());
@@ -188,18 +206,30 @@ impl Canonical {
                 self.expression(left);
                 self.expression(right);
             }
-            Expression::In { operand, list, negated } => {
-                self.text(if *negated { "not in" } else { "in" }).expression(operand);
+            Expression::In {
+                operand,
+                list,
+                negated,
+            } => {
+                self.text(if *negated { "not in" } else { "in" })
+                    .expression(operand);
                 self.list(list, Canonical::value);
             }
-            Expression::Case { branches, otherwise } => {
-                self.text("case").list(branches, |hash, (condition, result)| {
-                    hash.expression(condition);
-                    hash.expression(result);
-                });
+            Expression::Case {
+                branches,
+                otherwise,
+            } => {
+                self.text("case")
+                    .list(branches, |hash, (condition, result)| {
+                        hash.expression(condition);
+                        hash.expression(result);
+                    });
                 self.list(otherwise.as_deref(), Canonical::expression);
             }
-            Expression::Call { function, arguments } => {
+            Expression::Call {
+                function,
+                arguments,
+            } => {
                 self.text("call").text(function.name());
                 self.list(arguments, Canonical::expression);
             }
@@ -214,9 +244,11 @@ impl Canonical {
             Value::Bool(value) => self.text("bool").number(i64::from(*value)),
             Value::Text(text) => self.text("text").text(text),
             Value::Timestamp(instant) => self.text("timestamp").number(instant.0),
-            Value::Vector(elements) => self.text("vector").list(elements.iter(), |hash, element| {
-                hash.float(f64::from(*element));
-            }),
+            Value::Vector(elements) => {
+                self.text("vector").list(elements.iter(), |hash, element| {
+                    hash.float(f64::from(*element));
+                })
+            }
         };
     }
 
@@ -255,7 +287,10 @@ impl Canonical {
     }
 
     fn label(&mut self, label: &Label) {
-        self.text(&label.name).text(&label.entity).text(&label.source).text(&label.column);
+        self.text(&label.name)
+            .text(&label.entity)
+            .text(&label.source)
+            .text(&label.column);
         match &label.target {
             LabelTarget::Column(column) => {
                 self.text("column").text(column);

@@ -17,14 +17,21 @@ const LABEL: [&str; 2] = ["churn_label", "churn_labels"];
 /// The label's column.
 const TARGET: &str = "churned";
 /// Features that go by two names.
-const ALIASES: [[&str; 2]; 2] =
-    [["sentiment_score", "avg_sentiment_score"], ["categorical_event_vector", "event_vector"]];
+const ALIASES: [[&str; 2]; 2] = [
+    ["sentiment_score", "avg_sentiment_score"],
+    ["categorical_event_vector", "event_vector"],
+];
 
 /// Whether a file has this form: some group has `keys`, and there is no section of the other.
 /// The JSON Schema decides by the same rule.
 pub(crate) fn is_original(root: &Node) -> bool {
-    let groups = root.get("feature_groups").map(Node::entries).unwrap_or_default();
-    GRANARY_SECTIONS.iter().all(|section| root.get(section).is_none())
+    let groups = root
+        .get("feature_groups")
+        .map(Node::entries)
+        .unwrap_or_default();
+    GRANARY_SECTIONS
+        .iter()
+        .all(|section| root.get(section).is_none())
         && groups.iter().any(|group| group.value.get("keys").is_some())
 }
 
@@ -58,10 +65,13 @@ pub(crate) fn read(root: &Place<'_>, problems: &mut Problems) -> Registry {
             add_label(place, source, &mut registry, problems);
         }
     }
-    let groups: Vec<_> = sections.into_iter().filter(|(name, _)| !is_label(name)).collect();
+    let groups: Vec<_> = sections
+        .into_iter()
+        .filter(|(name, _)| !is_label(name))
+        .collect();
     for (name, place) in &groups {
         if let Some(source) = add_source(name, place, &mut registry, problems) {
-            add_group(place, source, &mut registry, problems);
+            add_group(place, &source, &mut registry, problems);
         }
     }
     for entity in &registry.entities {
@@ -94,7 +104,10 @@ fn add_source(
         problems.push(place.problem(format!("{} keys", keys.len()), "one key"));
     }
     let key = key(place)?;
-    let entity = key.strip_suffix("_id").filter(|name| !name.is_empty()).unwrap_or(key);
+    let entity = key
+        .strip_suffix("_id")
+        .filter(|name| !name.is_empty())
+        .unwrap_or(key);
     if let Some(known) = registry.entity(entity).filter(|known| known.key != key) {
         let found = format!("the key `{key}` beside `{}`", known.key);
         problems.push(place.problem(found, format!("one key for entity `{entity}`")));
@@ -107,10 +120,16 @@ fn add_source(
             prefix: format!("{entity}:"),
         });
     }
-    let mut columns = vec![Column { name: key.to_owned(), dtype: DType::Text }];
+    let mut columns = vec![Column {
+        name: key.to_owned(),
+        dtype: DType::Text,
+    }];
     for feature in place.list("features") {
         if let (Some(name), Some(dtype)) = (feature.text_at("name"), dtype(&feature)) {
-            columns.push(Column { name: name.to_owned(), dtype });
+            columns.push(Column {
+                name: name.to_owned(),
+                dtype,
+            });
         }
     }
     let source = Source {
@@ -135,28 +154,28 @@ fn paths(group: &str, place: &Place<'_>) -> Vec<String> {
         names.extend(LABEL.into_iter().filter(|other| *other != group));
     }
     names.extend(place.text_at("source"));
-    names.into_iter().map(|name| format!("raw/{name}")).collect()
+    names
+        .into_iter()
+        .map(|name| format!("raw/{name}"))
+        .collect()
 }
 
 fn dtype(feature: &Place<'_>) -> Option<DType> {
     DType::named(feature.text_at("dtype")?)
 }
 
-fn add_group(
-    place: &Place<'_>,
-    source: Source,
-    registry: &mut Registry,
-    problems: &mut Problems,
-) {
+fn add_group(place: &Place<'_>, source: &Source, registry: &mut Registry, problems: &mut Problems) {
     let leakage = Leakage::of(&registry.labels, &registry.sources, &registry.entities);
     let mut features = Vec::new();
     for place in place.list("features") {
         if let Some(feature) = feature(&place, problems) {
-            leakage.check_feature(&place, &feature, &source, problems);
+            leakage.check_feature(&place, &feature, source, problems);
             features.push(feature);
         }
     }
-    let Some(entity) = registry.entity(&source.entity) else { return };
+    let Some(entity) = registry.entity(&source.entity) else {
+        return;
+    };
     let mut group = FeatureGroup {
         name: source.name.clone(),
         entity: source.entity.clone(),
@@ -170,7 +189,7 @@ fn add_group(
         features,
         fingerprint: Fingerprint(0),
     };
-    group.fingerprint = fingerprint::of_group(&group, entity, &source);
+    group.fingerprint = fingerprint::of_group(&group, entity, source);
     registry.groups.push(group);
 }
 
@@ -178,8 +197,15 @@ fn feature(place: &Place<'_>, problems: &mut Problems) -> Option<Feature> {
     let name = place.text_at("name")?;
     let dtype = dtype(place)?;
     let aliases = ALIASES.iter().find(|aliases| aliases.contains(&name));
-    let others = aliases.into_iter().flatten().copied().filter(|alias| *alias != name);
-    let names: Vec<String> = std::iter::once(name).chain(others).map(str::to_owned).collect();
+    let others = aliases
+        .into_iter()
+        .flatten()
+        .copied()
+        .filter(|alias| *alias != name);
+    let names: Vec<String> = std::iter::once(name)
+        .chain(others)
+        .map(str::to_owned)
+        .collect();
     let columns = if dtype == DType::Vector {
         ValueColumns::Spread(names)
     } else {
@@ -195,12 +221,7 @@ fn feature(place: &Place<'_>, problems: &mut Problems) -> Option<Feature> {
     })
 }
 
-fn add_label(
-    place: &Place<'_>,
-    source: Source,
-    registry: &mut Registry,
-    problems: &mut Problems,
-) {
+fn add_label(place: &Place<'_>, source: Source, registry: &mut Registry, problems: &mut Problems) {
     let target = source.columns.iter().find(|column| column.name == TARGET);
     if !target.is_some_and(|column| matches!(column.dtype, DType::Int | DType::Bool)) {
         let place = place.get("features").unwrap_or_else(|| place.clone());
@@ -227,9 +248,15 @@ fn add_label(
 /// All features of the label's entity, to predict the label.
 fn default_service(registry: &Registry) -> Option<FeatureService> {
     let label = registry.labels.first()?;
-    let groups = registry.groups.iter().filter(|group| group.entity == label.entity);
+    let groups = registry
+        .groups
+        .iter()
+        .filter(|group| group.entity == label.entity);
     let features = groups.flat_map(|group| {
-        group.features.iter().map(|feature| (group.name.clone(), Arc::clone(&feature.name)))
+        group
+            .features
+            .iter()
+            .map(|feature| (group.name.clone(), Arc::clone(&feature.name)))
     });
     Some(FeatureService {
         name: "churn".to_owned(),

@@ -15,12 +15,19 @@ pub(crate) struct Place<'a> {
 
 impl<'a> Place<'a> {
     pub(crate) fn root(node: &'a Node) -> Place<'a> {
-        Place { node, line: node.line, path: String::new() }
+        Place {
+            node,
+            line: node.line,
+            path: String::new(),
+        }
     }
 
     /// The value under a key.
     pub(crate) fn get(&self, key: &str) -> Option<Place<'a>> {
-        self.entries().into_iter().find(|(known, _)| *known == key).map(|(_, place)| place)
+        self.entries()
+            .into_iter()
+            .find(|(known, _)| *known == key)
+            .map(|(_, place)| place)
     }
 
     /// The entries of a map, repeated keys included.
@@ -31,7 +38,11 @@ impl<'a> Place<'a> {
                 path => format!("{path}.{}", entry.key),
             };
             // A key's own line is where a person looks, even if its value begins below it.
-            let place = Place { node: &entry.value, line: entry.line, path };
+            let place = Place {
+                node: &entry.value,
+                line: entry.line,
+                path,
+            };
             (entry.key.as_str(), place)
         };
         self.node.entries().iter().map(entry).collect()
@@ -39,12 +50,16 @@ impl<'a> Place<'a> {
 
     /// The entries of the map under a key.
     pub(crate) fn section(&self, key: &str) -> Vec<(&'a str, Place<'a>)> {
-        self.get(key).map(|place| place.entries()).unwrap_or_default()
+        self.get(key)
+            .map(|place| place.entries())
+            .unwrap_or_default()
     }
 
     /// The items of a list; anything else is a list of itself.
     pub(crate) fn items(&self) -> Vec<Place<'a>> {
-        let Content::List(items) = &self.node.content else { return vec![self.clone()] };
+        let Content::List(items) = &self.node.content else {
+            return vec![self.clone()];
+        };
         let item = |(index, node): (usize, &'a Node)| Place {
             node,
             line: node.line,
@@ -72,7 +87,11 @@ impl<'a> Place<'a> {
 
     /// All texts of the list under a key.
     pub(crate) fn texts_at(&self, key: &str) -> Vec<String> {
-        self.list(key).iter().filter_map(Place::text).map(str::to_owned).collect()
+        self.list(key)
+            .iter()
+            .filter_map(Place::text)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The text under a key, for people: none is empty.
@@ -142,11 +161,7 @@ impl<'a> Place<'a> {
         self.problem(self.found(), expected)
     }
 
-    pub(crate) fn problem(
-        &self,
-        found: impl Into<String>,
-        expected: impl Into<String>,
-    ) -> Problem {
+    pub(crate) fn problem(&self, found: impl Into<String>, expected: impl Into<String>) -> Problem {
         Problem {
             line: self.line,
             path: self.path.clone(),

@@ -91,7 +91,12 @@ pub fn nearest<'a>(
     }
     names
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&misspelt.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&misspelt.to_lowercase(), &name.to_lowercase()),
+                name,
+            )
+        })
         .filter(|(distance, name)| *distance <= 1 + misspelt.len().min(name.len()) / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name.to_owned())
@@ -111,5 +116,12 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 pub(crate) fn quoted(text: &str) -> String {
     let shown: String = text.chars().take(60).collect();
     let dots = if shown.len() < text.len() { "…" } else { "" };
-    format!("`{}{dots}`", shown.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\""))
+    format!(
+        "`{}{dots}`",
+        shown
+            .escape_debug()
+            .to_string()
+            .replace("\\'", "'")
+            .replace("\\\"", "\"")
+    )
 }

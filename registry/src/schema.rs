@@ -58,8 +58,12 @@ fn define(table: &Table, definitions: &mut Map<String, Value>) {
         }
         properties.insert(key.name.to_owned(), property);
     }
-    let required: Vec<&str> =
-        table.keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+    let required: Vec<&str> = table
+        .keys
+        .iter()
+        .filter(|key| key.required)
+        .map(|key| key.name)
+        .collect();
     let mut definition = json!({
         "description": table.doc,
         "type": "object",
@@ -68,7 +72,10 @@ fn define(table: &Table, definitions: &mut Map<String, Value>) {
         "additionalProperties": false,
     });
     if let (Value::Object(definition), false) = (&mut definition, table.one_of.is_empty()) {
-        let choices = table.one_of.iter().map(|name| json!({ "required": [name] }));
+        let choices = table
+            .one_of
+            .iter()
+            .map(|name| json!({ "required": [name] }));
         definition.insert("oneOf".to_owned(), choices.collect());
     }
     definitions.insert(table.name.to_owned(), definition);
@@ -112,8 +119,10 @@ fn schema_of(shape: &Shape, definitions: &mut Map<String, Value>) -> Value {
             reference(table)
         }
         Shape::Either(shapes) => {
-            let shapes: Vec<Value> =
-                shapes.iter().map(|shape| schema_of(shape, definitions)).collect();
+            let shapes: Vec<Value> = shapes
+                .iter()
+                .map(|shape| schema_of(shape, definitions))
+                .collect();
             json!({ "anyOf": shapes })
         }
     }

@@ -71,12 +71,25 @@ fn check_table(place: &Place<'_>, table: &Table, problems: &mut Problems) {
         }
     }
     let present = |name: &str| place.node.get(name).is_some();
-    for Key { name, .. } in table.keys.iter().filter(|key| key.required && !present(key.name)) {
+    for Key { name, .. } in table
+        .keys
+        .iter()
+        .filter(|key| key.required && !present(key.name))
+    {
         problems.push(place.problem(format!("no `{name}`"), format!("the key `{name}`")));
     }
-    let chosen: Vec<&str> = table.one_of.iter().copied().filter(|name| present(name)).collect();
+    let chosen: Vec<&str> = table
+        .one_of
+        .iter()
+        .copied()
+        .filter(|name| present(name))
+        .collect();
     if !table.one_of.is_empty() && chosen.len() != 1 {
-        let found = if chosen.is_empty() { "none".to_owned() } else { listed(chosen) };
+        let found = if chosen.is_empty() {
+            "none".to_owned()
+        } else {
+            listed(chosen)
+        };
         let expected = format!("exactly one of {}", listed(table.one_of.iter().copied()));
         problems.push(place.problem(found, expected));
     }
@@ -84,8 +97,7 @@ fn check_table(place: &Place<'_>, table: &Table, problems: &mut Problems) {
 
 fn unknown_key(value: &Place<'_>, name: &str, table: &Table) -> Problem {
     let names = || table.keys.iter().map(|key| key.name);
-    let mut problem =
-        value.problem(format!("the unknown key {}", quoted(name)), listed(names()));
+    let mut problem = value.problem(format!("the unknown key {}", quoted(name)), listed(names()));
     problem.suggestion = nearest(name, names());
     problem
 }
@@ -142,19 +154,18 @@ fn check_either(place: &Place<'_>, shapes: &[Shape], problems: &mut Problems) {
         .iter()
         .zip(attempts)
         .filter(|(shape, _)| matches!(shape, Shape::Table(_)) == is_map);
-    match (meant.next(), meant.next()) {
-        (Some((Shape::Table(_), attempt)), None) => problems.0.extend(attempt.0),
-        _ => {
-            let all: Vec<String> = shapes.iter().map(description).collect();
-            let mut problem = place.wrong(all.join(", or "));
-            let words = shapes.iter().filter_map(|shape| match shape {
-                Shape::Choice(words) => Some(words.iter().copied()),
-                _ => None,
-            });
-            problem.suggestion = place.text().and_then(|text| nearest(text, words.flatten()));
-            problems.push(problem);
-        }
+    if let (Some((Shape::Table(_), attempt)), None) = (meant.next(), meant.next()) {
+        problems.0.extend(attempt.0);
+        return;
     }
+    let all: Vec<String> = shapes.iter().map(description).collect();
+    let mut problem = place.wrong(all.join(", or "));
+    let words = shapes.iter().filter_map(|shape| match shape {
+        Shape::Choice(words) => Some(words.iter().copied()),
+        _ => None,
+    });
+    problem.suggestion = place.text().and_then(|text| nearest(text, words.flatten()));
+    problems.push(problem);
 }
 
 /// What a shape is, for messages.
@@ -162,7 +173,9 @@ fn description(shape: &Shape) -> String {
     match shape {
         Shape::Text => "a text".to_owned(),
         Shape::Name => {
-            format!("a name of letters, digits, `_`, `.` and `-`, not beginning with a dot, of at most {MAX_NAME}")
+            format!(
+                "a name of letters, digits, `_`, `.` and `-`, not beginning with a dot, of at most {MAX_NAME}"
+            )
         }
         Shape::Bool => "`true` or `false`".to_owned(),
         Shape::Whole => "a whole number from 0".to_owned(),
@@ -178,10 +191,15 @@ fn description(shape: &Shape) -> String {
         Shape::Map(MapKey::Column, _) => "a map by column".to_owned(),
         Shape::Map(MapKey::Number, _) => "a map by number".to_owned(),
         Shape::Table(table) => {
-            format!("a map with {}", listed(table.keys.iter().map(|key| key.name)))
+            format!(
+                "a map with {}",
+                listed(table.keys.iter().map(|key| key.name))
+            )
         }
-        Shape::Either(shapes) => {
-            shapes.iter().map(description).collect::<Vec<_>>().join(", or ")
-        }
+        Shape::Either(shapes) => shapes
+            .iter()
+            .map(description)
+            .collect::<Vec<_>>()
+            .join(", or "),
     }
 }

@@ -150,7 +150,11 @@ fn read_general(bytes: &[u8]) -> Option<EventTime> {
     let hour = rest.pair()?;
     rest.expect(b':')?;
     let minute = rest.pair()?;
-    let second = if rest.expect(b':').is_some() { rest.pair()? } else { 0 };
+    let second = if rest.expect(b':').is_some() {
+        rest.pair()?
+    } else {
+        0
+    };
     let seconds = seconds_of_time(hour, minute, second)?;
     let fraction = rest.fraction()?;
     rest.finish(days, seconds, fraction)
@@ -188,7 +192,8 @@ impl Reader<'_> {
     }
 
     fn digit(&mut self) -> Option<i64> {
-        self.take(|byte| byte.is_ascii_digit()).map(|byte| i64::from(byte - b'0'))
+        self.take(|byte| byte.is_ascii_digit())
+            .map(|byte| i64::from(byte - b'0'))
     }
 
     fn pair(&mut self) -> Option<i64> {
@@ -298,7 +303,10 @@ mod tests {
 
     /// Instants with whole seconds, milliseconds and microseconds alike.
     fn instants() -> impl Strategy<Value = EventTime> {
-        (any::<i64>(), prop::sample::select(vec![1, 1_000, SECOND, Span::DAY.0]))
+        (
+            any::<i64>(),
+            prop::sample::select(vec![1, 1_000, SECOND, Span::DAY.0]),
+        )
             .prop_map(|(micros, unit)| EventTime(micros / unit * unit))
     }
 
@@ -364,7 +372,10 @@ mod tests {
         ] {
             assert_eq!(EventTime::parse(text), Ok(noon), "{text}");
         }
-        assert_eq!(EventTime::parse("2026-01-31"), Ok(EventTime(noon.0 - 12 * Span::HOUR.0)));
+        assert_eq!(
+            EventTime::parse("2026-01-31"),
+            Ok(EventTime(noon.0 - 12 * Span::HOUR.0))
+        );
         let fraction = EventTime::parse("1969-12-31T23:59:59.9999999").unwrap();
         assert_eq!(fraction, EventTime(-1));
     }
@@ -372,9 +383,19 @@ mod tests {
     #[test]
     fn what_is_no_instant() {
         for text in [
-            "", "2026", "2026-02-29", "2026-13-01", "2026-00-10", "2026-01-31T24:00:00",
-            "2026-01-31T12:60:00", "2026-01-31T12:00:00.", "2026-01-31T12:00:00.1234567890",
-            "2026-01-31T12:00:00Zjunk", "2026-01-31T12:00:00+1", "+999999-01-01", "26-01-31",
+            "",
+            "2026",
+            "2026-02-29",
+            "2026-13-01",
+            "2026-00-10",
+            "2026-01-31T24:00:00",
+            "2026-01-31T12:60:00",
+            "2026-01-31T12:00:00.",
+            "2026-01-31T12:00:00.1234567890",
+            "2026-01-31T12:00:00Zjunk",
+            "2026-01-31T12:00:00+1",
+            "+999999-01-01",
+            "26-01-31",
         ] {
             assert!(EventTime::parse(text).is_err(), "{text}");
         }

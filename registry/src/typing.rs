@@ -95,7 +95,11 @@ pub(crate) fn arity(function: ScalarFunction) -> (usize, usize) {
 }
 
 fn wanted(holds: bool, result: DType, expected: &'static str) -> Typed {
-    if holds { Ok(Some(result)) } else { Err(expected) }
+    if holds {
+        Ok(Some(result))
+    } else {
+        Err(expected)
+    }
 }
 
 fn is_bool(dtype: Option<DType>) -> bool {
@@ -109,9 +113,9 @@ fn is_numeric(dtype: Option<DType>) -> bool {
 /// Of two types that go together the one that holds both.
 fn wider(left: Option<DType>, right: Option<DType>) -> Option<DType> {
     match (left, right) {
-        (Some(DType::Int), Some(DType::Float)) => right,
-        (Some(DType::Categorical), Some(DType::Text)) => right,
+        (None, _)
+        | (Some(DType::Int), Some(DType::Float))
+        | (Some(DType::Categorical), Some(DType::Text)) => right,
         (Some(_), _) => left,
-        (None, _) => right,
     }
 }

@@ -39,7 +39,10 @@ impl DType {
 
     /// The type of this name.
     pub fn named(name: &str) -> Option<DType> {
-        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, dtype)| dtype)
+        Self::NAMES
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, dtype)| dtype)
     }
 
     /// Whether arithmetic is defined on it.
@@ -100,7 +103,11 @@ impl Value {
 
     /// A float, or null for NaN and infinities.
     pub fn float(x: f64) -> Value {
-        if x.is_finite() { Value::Float(x) } else { Value::Null }
+        if x.is_finite() {
+            Value::Float(x)
+        } else {
+            Value::Null
+        }
     }
 
     /// The number it stands for: ints, floats and bools; none otherwise.

@@ -45,7 +45,12 @@ pub(crate) struct Entry {
 /// Reads the one document of a file.
 pub(crate) fn read(text: &str) -> Result<Node, Problem> {
     if text.len() > MAX_TEXT {
-        return Err(limit(1, format!("a file of {} bytes", text.len()), MAX_TEXT, "bytes"));
+        return Err(limit(
+            1,
+            format!("a file of {} bytes", text.len()),
+            MAX_TEXT,
+            "bytes",
+        ));
     }
     let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
@@ -53,13 +58,19 @@ pub(crate) fn read(text: &str) -> Result<Node, Problem> {
         reader.line = span.start.line().max(1);
         reader.take(event)?;
     }
-    Ok(reader.document.unwrap_or(Node { line: 1, content: Content::Null }))
+    Ok(reader.document.unwrap_or(Node {
+        line: 1,
+        content: Content::Null,
+    }))
 }
 
 impl Node {
     /// The value under a key of a map; the first, if the key repeats.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
-        self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+        self.entries()
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.value)
     }
 
     /// The entries of a map; none for anything else.
@@ -81,9 +92,11 @@ impl Node {
     fn depth(&self) -> usize {
         1 + match &self.content {
             Content::List(items) => items.iter().map(Node::depth).max().unwrap_or(0),
-            Content::Map(entries) => {
-                entries.iter().map(|entry| entry.value.depth()).max().unwrap_or(0)
-            }
+            Content::Map(entries) => entries
+                .iter()
+                .map(|entry| entry.value.depth())
+                .max()
+                .unwrap_or(0),
             _ => 0,
         }
     }
@@ -122,7 +135,9 @@ impl Reader {
             Event::SequenceStart(anchor, _) => self.start(Content::List(Vec::new()), anchor),
             Event::MappingStart(anchor, _) => self.start(Content::Map(Vec::new()), anchor),
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(done) = self.open.pop() else { return Ok(()) };
+                let Some(done) = self.open.pop() else {
+                    return Ok(());
+                };
                 self.close(done.node, done.anchor)
             }
             Event::Alias(anchor) => self.repeat(anchor),
@@ -133,28 +148,60 @@ impl Reader {
     fn start(&mut self, content: Content, anchor: usize) -> Result<(), Problem> {
         self.count(1)?;
         if self.open.len() >= MAX_DEPTH {
-            return Err(limit(self.line, "deeper nesting".to_owned(), MAX_DEPTH, "levels"));
+            return Err(limit(
+                self.line,
+                "deeper nesting".to_owned(),
+                MAX_DEPTH,
+                "levels",
+            ));
         }
-        self.open.push(Open { node: Node { line: self.line, content }, anchor, key: None });
+        self.open.push(Open {
+            node: Node {
+                line: self.line,
+                content,
+            },
+            anchor,
+            key: None,
+        });
         Ok(())
     }
 
     fn add(&mut self, content: Content, anchor: usize) -> Result<(), Problem> {
         self.count(1)?;
-        self.close(Node { line: self.line, content }, anchor)
+        self.close(
+            Node {
+                line: self.line,
+                content,
+            },
+            anchor,
+        )
     }
 
     fn repeat(&mut self, anchor: usize) -> Result<(), Problem> {
         let Some(node) = self.anchors.get(&anchor) else {
-            return Err(self.problem("an alias inside its own anchor", "an alias of a finished part"));
+            return Err(self.problem(
+                "an alias inside its own anchor",
+                "an alias of a finished part",
+            ));
         };
         let (size, depth) = (node.size(), node.depth());
         self.count(size)?;
         if self.open.len() + depth > MAX_DEPTH {
-            return Err(limit(self.line, "deeper nesting".to_owned(), MAX_DEPTH, "levels"));
+            return Err(limit(
+                self.line,
+                "deeper nesting".to_owned(),
+                MAX_DEPTH,
+                "levels",
+            ));
         }
         let content = self.anchors[&anchor].content.clone();
-        self.close(Node { line: self.line, content }, 0)
+        self.close(
+            Node {
+                line: self.line,
+                content,
+            },
+            0,
+        )
     }
 
     /// Hands a finished node to the list or map that it belongs to.
@@ -171,7 +218,11 @@ impl Reader {
         match &mut parent.node.content {
             Content::List(items) => items.push(node),
             Content::Map(entries) => match parent.key.take() {
-                Some((line, key)) => entries.push(Entry { line, key, value: node }),
+                Some((line, key)) => entries.push(Entry {
+                    line,
+                    key,
+                    value: node,
+                }),
                 None => match key_text(node.content) {
                     Some(key) => parent.key = Some((line, key)),
                     None => return Err(self.problem("a key that is no text", "a name")),
@@ -185,7 +236,12 @@ impl Reader {
     fn count(&mut self, nodes: usize) -> Result<(), Problem> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
-            return Err(limit(self.line, "more values".to_owned(), MAX_NODES, "values in all"));
+            return Err(limit(
+                self.line,
+                "more values".to_owned(),
+                MAX_NODES,
+                "values in all",
+            ));
         }
         Ok(())
     }
@@ -226,7 +282,11 @@ fn syntax(error: &ScanError) -> Problem {
     Problem {
         line: error.marker().line().max(1),
         path: String::new(),
-        found: format!("no YAML in column {}: {}", error.marker().col() + 1, error.info()),
+        found: format!(
+            "no YAML in column {}: {}",
+            error.marker().col() + 1,
+            error.info()
+        ),
         expected: "YAML".to_owned(),
         suggestion: None,
     }

@@ -1,16 +1,25 @@
 //! Everything with a socket or a clock: the use cases, the two front doors, the command line.
 
+use std::process::ExitCode;
+
 pub mod cli; // one file per subcommand
 pub mod control; // how commands talk to a running server
-pub mod http; // HTTP: one file per resource
-pub mod resp; // RESP: any Redis client
+pub mod http; // the JSON door
+pub mod monitor; // what the server counts about itself
+pub mod resp; // the Redis door
 pub mod service; // one function per use case
 
-use std::process::ExitCode;
+mod doors; // both doors at once
+mod ui; // the page
+
+#[cfg(test)]
+mod testing; // what the doors' tests share
+
+pub use doors::serve;
 
 /// Runs the command line: 0 done, 1 failed, 2 wrong usage.
 pub fn main() -> ExitCode {
-    match cli::run() {
+    match cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("granary: {error:#}");

@@ -7,14 +7,16 @@ use super::{Boosting, Params};
 use crate::evaluate::log_loss;
 use crate::random::Random;
 use crate::train::{Examples, Training};
-use crate::trees::{FeatureChoice, Growth, Grown, Targets, Tree, Trees, grow};
+use crate::trees::{FeatureChoice, Grown, Growth, Targets, Tree, Trees, grow};
 use crate::{Algorithm, Progress, sigmoid};
 
 const STREAM: u64 = 2 << 32;
 
 /// Trees up to the one with the best log loss on `valid`.
 pub(crate) fn fit(training: &Training<'_>, params: &Params, seed: u64) -> Boosting {
-    (training.progress)(Progress::Started { algorithm: Algorithm::Boosting });
+    (training.progress)(Progress::Started {
+        algorithm: Algorithm::Boosting,
+    });
     let ones = training.train.labels.iter().filter(|&&label| label).count() as f64;
     let zeros = training.train.labels.len() as f64 - ones;
     let base = (ones / zeros).ln();
@@ -43,7 +45,11 @@ pub(crate) fn fit(training: &Training<'_>, params: &Params, seed: u64) -> Boosti
     trees.truncate(best_trees);
     let mut gains = vec![0.0; training.bins.width()];
     trees.iter().for_each(|tree| tree.add_gains(&mut gains));
-    Boosting { base, trees: Trees::flatten(&trees), gains }
+    Boosting {
+        base,
+        trees: Trees::flatten(&trees),
+        gains,
+    }
 }
 
 /// Grows a tree on a share of rows and slots; gives it back with the rows left out.
@@ -70,7 +76,10 @@ fn one_tree(
         shrinkage: params.learning_rate,
         features: FeatureChoice::OfTree(slots),
     };
-    (grow(training.bins, &scores.targets(), rows, &growth, random), rest)
+    (
+        grow(training.bins, &scores.targets(), rows, &growth, random),
+        rest,
+    )
 }
 
 /// The log-odds that the trees so far give the rows of a part.
@@ -81,20 +90,29 @@ struct Scores<'a> {
 
 impl<'a> Scores<'a> {
     fn start(part: Examples<'a>, base: f64) -> Scores<'a> {
-        Scores { part, log_odds: vec![base; part.labels.len()] }
+        Scores {
+            part,
+            log_odds: vec![base; part.labels.len()],
+        }
     }
 
     /// The slope of the loss and its curvature.
     fn targets(&self) -> Targets {
-        Targets::rounded(self.log_odds.iter().zip(self.part.labels).map(|(&log_odds, &label)| {
-            let p = sigmoid(log_odds);
-            (f64::from(u8::from(label)) - p, p * (1.0 - p))
-        }))
+        Targets::rounded(
+            self.log_odds
+                .iter()
+                .zip(self.part.labels)
+                .map(|(&log_odds, &label)| {
+                    let p = sigmoid(log_odds);
+                    (f64::from(u8::from(label)) - p, p * (1.0 - p))
+                }),
+        )
     }
 
     fn add_leaves(&mut self, grown: &Grown) {
         for (rows, value) in grown.leaves() {
-            rows.iter().for_each(|&row| self.log_odds[row as usize] += f64::from(value));
+            rows.iter()
+                .for_each(|&row| self.log_odds[row as usize] += f64::from(value));
         }
     }
 

@@ -44,7 +44,11 @@ impl<'a> Cell<'a> {
     }
 
     fn number(x: f64) -> Cell<'a> {
-        if x.is_finite() { Cell::Number(x) } else { Cell::Missing }
+        if x.is_finite() {
+            Cell::Number(x)
+        } else {
+            Cell::Missing
+        }
     }
 }
 
@@ -55,9 +59,16 @@ pub(crate) enum Cells {
     /// Plain text.
     Texts(StringArray),
     /// Text as keys into a dictionary.
-    Keyed { keys: Int32Array, texts: StringArray },
+    Keyed {
+        keys: Int32Array,
+        texts: StringArray,
+    },
     /// Vectors one after the other: row `i` is `elements[bounds[i]..bounds[i + 1]]`.
-    Vectors { elements: Vec<f32>, bounds: Vec<usize>, nulls: Option<NullBuffer> },
+    Vectors {
+        elements: Vec<f32>,
+        bounds: Vec<usize>,
+        nulls: Option<NullBuffer>,
+    },
 }
 
 impl Cells {
@@ -77,7 +88,10 @@ impl Cells {
                 found: array.data_type().to_string(),
                 wanted: feature.dtype.to_string(),
             }),
-            Err(source) => Err(Error::Arrow { column: feature.name.to_string(), source }),
+            Err(source) => Err(Error::Arrow {
+                column: feature.name.to_string(),
+                source,
+            }),
         }
     }
 
@@ -89,11 +103,17 @@ impl Cells {
             Cells::Texts(array) if array.is_valid(row) => Cell::Text(array.value(row)),
             Cells::Keyed { keys, texts } if keys.is_valid(row) => {
                 let key = keys.value(row) as usize;
-                if texts.is_valid(key) { Cell::Text(texts.value(key)) } else { Cell::Missing }
+                if texts.is_valid(key) {
+                    Cell::Text(texts.value(key))
+                } else {
+                    Cell::Missing
+                }
             }
-            Cells::Vectors { elements, bounds, nulls }
-                if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) =>
-            {
+            Cells::Vectors {
+                elements,
+                bounds,
+                nulls,
+            } if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) => {
                 Cell::Vector(&elements[bounds[row]..bounds[row + 1]])
             }
             _ => Cell::Missing,
@@ -108,7 +128,9 @@ fn numbers(array: &ArrayRef) -> Read {
         return Ok(None);
     }
     let floats = cast(array, &DataType::Float64)?;
-    Ok(Some(Cells::Numbers(floats.as_primitive::<Float64Type>().clone())))
+    Ok(Some(Cells::Numbers(
+        floats.as_primitive::<Float64Type>().clone(),
+    )))
 }
 
 fn instants(array: &ArrayRef) -> Read {
@@ -118,7 +140,9 @@ fn instants(array: &ArrayRef) -> Read {
         _ => return Ok(None),
     };
     let instants = cast(array, &DataType::Timestamp(TimeUnit::Microsecond, zone))?;
-    let days = instants.as_primitive::<TimestampMicrosecondType>().unary::<_, Float64Type>(days);
+    let days = instants
+        .as_primitive::<TimestampMicrosecondType>()
+        .unary::<_, Float64Type>(days);
     Ok(Some(Cells::Numbers(days)))
 }
 
@@ -153,16 +177,27 @@ fn vectors(array: &ArrayRef) -> Read {
         DataType::FixedSizeList(..) => {
             let lists: &FixedSizeListArray = array.as_fixed_size_list();
             let length = lists.value_length() as usize;
-            (lists.values().clone(), (0..=rows).map(|row| row * length).collect())
+            (
+                lists.values().clone(),
+                (0..=rows).map(|row| row * length).collect(),
+            )
         }
         DataType::List(_) => {
             let lists = array.as_list::<i32>();
-            let bounds = lists.value_offsets().iter().map(|&bound| bound as usize).collect();
+            let bounds = lists
+                .value_offsets()
+                .iter()
+                .map(|&bound| bound as usize)
+                .collect();
             (lists.values().clone(), bounds)
         }
         DataType::LargeList(_) => {
             let lists = array.as_list::<i64>();
-            let bounds = lists.value_offsets().iter().map(|&bound| bound as usize).collect();
+            let bounds = lists
+                .value_offsets()
+                .iter()
+                .map(|&bound| bound as usize)
+                .collect();
             (lists.values().clone(), bounds)
         }
         _ => return Ok(None),
@@ -172,8 +207,15 @@ fn vectors(array: &ArrayRef) -> Read {
     }
     let elements = cast(&elements, &DataType::Float32)?;
     let elements: &Float32Array = elements.as_primitive::<Float32Type>();
-    let elements = elements.iter().map(|element| element.unwrap_or(f32::NAN)).collect();
-    Ok(Some(Cells::Vectors { elements, bounds, nulls: array.nulls().cloned() }))
+    let elements = elements
+        .iter()
+        .map(|element| element.unwrap_or(f32::NAN))
+        .collect();
+    Ok(Some(Cells::Vectors {
+        elements,
+        bounds,
+        nulls: array.nulls().cloned(),
+    }))
 }
 
 fn days(micros: i64) -> f64 {

@@ -12,8 +12,8 @@ use granary_registry::DType;
 use crate::Error;
 
 pub(crate) use cells::{Cell, Cells};
-pub use outcome::Part;
 pub(crate) use outcome::Outcome;
+pub use outcome::Part;
 
 /// A feature that a model reads: its column name and its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,10 @@ pub(crate) struct Table {
 
 impl Table {
     /// Finds the features in the batches and brings them to their typed form.
-    pub(crate) fn read(batches: &[RecordBatch], features: &[FeatureColumn]) -> Result<Table, Error> {
+    pub(crate) fn read(
+        batches: &[RecordBatch],
+        features: &[FeatureColumn],
+    ) -> Result<Table, Error> {
         let mut starts = vec![0];
         let mut read = Vec::with_capacity(batches.len());
         for batch in batches {
@@ -54,7 +57,10 @@ impl Table {
             let cells = features.iter().map(|feature| Cells::read(feature, batch));
             read.push(cells.collect::<Result<_, _>>()?);
         }
-        Ok(Table { batches: read, starts })
+        Ok(Table {
+            batches: read,
+            starts,
+        })
     }
 
     /// Number of rows.
@@ -88,7 +94,15 @@ fn column<'a>(
 ) -> Result<&'a arrow::array::ArrayRef, Error> {
     batch.column_by_name(column).ok_or_else(|| {
         let schema = batch.schema();
-        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        Error::MissingColumn { column: column.to_owned(), role, found: names.join(", ") }
+        let names: Vec<&str> = schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect();
+        Error::MissingColumn {
+            column: column.to_owned(),
+            role,
+            found: names.join(", "),
+        }
     })
 }

@@ -90,7 +90,11 @@ impl Rows {
         };
         if self.labels.iter().all(|&label| label == first) {
             let rows = self.labels.len();
-            return Err(Error::OneClass { part, rows, label: u8::from(first) });
+            return Err(Error::OneClass {
+                part,
+                rows,
+                label: u8::from(first),
+            });
         }
         Ok(())
     }
@@ -104,8 +108,10 @@ fn labels(array: &ArrayRef, column: &str, first: usize) -> Result<Vec<bool>, Err
             wanted: "0 or 1 as int, float or bool".to_owned(),
         });
     }
-    let numbers = cast(array, &DataType::Float64)
-        .map_err(|source| Error::Arrow { column: column.to_owned(), source })?;
+    let numbers = cast(array, &DataType::Float64).map_err(|source| Error::Arrow {
+        column: column.to_owned(),
+        source,
+    })?;
     let numbers = numbers.as_primitive::<Float64Type>();
     let label = |(offset, label): (usize, Option<f64>)| match label {
         Some(1.0) => Ok(true),
@@ -131,11 +137,19 @@ fn parts(array: &ArrayRef, column: &str, first: usize) -> Result<Vec<Part>, Erro
     let texts = cast(array, &DataType::Utf8).map_err(|_| wrong_type())?;
     let part = |(offset, text): (usize, Option<&str>)| {
         let named = |part: &Part| text == Some(part.name());
-        Part::ALL.into_iter().find(named).ok_or_else(|| Error::Part {
-            column: column.to_owned(),
-            row: first + offset,
-            found: text.map_or_else(|| "null".to_owned(), |text| format!("`{text}`")),
-        })
+        Part::ALL
+            .into_iter()
+            .find(named)
+            .ok_or_else(|| Error::Part {
+                column: column.to_owned(),
+                row: first + offset,
+                found: text.map_or_else(|| "null".to_owned(), |text| format!("`{text}`")),
+            })
     };
-    texts.as_string::<i32>().iter().enumerate().map(part).collect()
+    texts
+        .as_string::<i32>()
+        .iter()
+        .enumerate()
+        .map(part)
+        .collect()
 }

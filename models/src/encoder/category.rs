@@ -70,12 +70,17 @@ impl CategoryTable {
         };
         let out_of_fold = |(row, cell)| {
             let tally = tally_of(cell);
-            tally.map_or(overall as f32, |tally| tally.rate(Some(folds.of(row)), overall))
+            tally.map_or(overall as f32, |tally| {
+                tally.rate(Some(folds.of(row)), overall)
+            })
         };
         let out_of_fold = train.cells(feature).enumerate().map(out_of_fold).collect();
         let table = CategoryTable {
             names: kept.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            rates: kept.iter().map(|(_, tally)| tally.rate(None, overall)).collect(),
+            rates: kept
+                .iter()
+                .map(|(_, tally)| tally.rate(None, overall))
+                .collect(),
             missing_rate: missing.map_or(overall as f32, |tally| tally.rate(None, overall)),
             overall_rate: overall as f32,
         };

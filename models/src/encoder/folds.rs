@@ -17,8 +17,9 @@ impl Folds {
         let mut of_row = vec![0; labels.len()];
         let mut dealt = 0;
         for wanted in [false, true] {
-            let mut rows: Vec<usize> =
-                (0..labels.len()).filter(|&row| labels[row] == wanted).collect();
+            let mut rows: Vec<usize> = (0..labels.len())
+                .filter(|&row| labels[row] == wanted)
+                .collect();
             let count = rows.len();
             random.draw_to_front(&mut rows, count);
             for row in rows {

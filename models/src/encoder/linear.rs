@@ -44,8 +44,12 @@ impl LinearForm {
             .flat_map_iter(|slot| slot_sources(train, slot))
             .chain(one_hot_sources(encoder).collect::<Vec<_>>())
             .collect();
-        let columns = sources.into_par_iter().map(|source| standardise(train, source));
-        LinearForm { columns: columns.collect() }
+        let columns = sources
+            .into_par_iter()
+            .map(|source| standardise(train, source));
+        LinearForm {
+            columns: columns.collect(),
+        }
     }
 
     /// Number of columns.
@@ -60,7 +64,9 @@ impl LinearForm {
         slots: &'a [f32],
         codes: &'a [u16],
     ) -> impl Iterator<Item = f64> + 'a {
-        self.columns.iter().map(move |column| column.standardised(slots, codes))
+        self.columns
+            .iter()
+            .map(move |column| column.standardised(slots, codes))
     }
 
     /// The whole matrix.
@@ -68,7 +74,10 @@ impl LinearForm {
         let mut matrix = Array2::zeros((encoded.rows(), self.width()));
         for (row, mut columns) in matrix.outer_iter_mut().enumerate() {
             let values = self.row(encoded.slots(row), encoded.codes(row));
-            columns.iter_mut().zip(values).for_each(|(column, value)| *column = value);
+            columns
+                .iter_mut()
+                .zip(values)
+                .for_each(|(column, value)| *column = value);
         }
         matrix
     }
@@ -131,10 +140,14 @@ fn slot_sources(train: &Encoded, slot: usize) -> Vec<Source> {
 
 fn one_hot_sources(encoder: &Encoder) -> impl Iterator<Item = Source> {
     let few = |&(_, categories): &(usize, usize)| categories <= MAX_ONE_HOT;
-    encoder.categories().enumerate().filter(few).flat_map(|(place, categories)| {
-        let place = place as u32;
-        (1..=categories as u16 + 1).map(move |code| Source::OneHot { place, code })
-    })
+    encoder
+        .categories()
+        .enumerate()
+        .filter(few)
+        .flat_map(|(place, categories)| {
+            let place = place as u32;
+            (1..=categories as u16 + 1).map(move |code| Source::OneHot { place, code })
+        })
 }
 
 fn standardise(train: &Encoded, source: Source) -> Column {
@@ -144,5 +157,13 @@ fn standardise(train: &Encoded, source: Source) -> Column {
     let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
     // A column whose spread is lost in rounding is constant.
     let is_constant = variance.sqrt() <= mean.abs() * 1e-7;
-    Column { source, mean, inverse: if is_constant { 0.0 } else { 1.0 / variance.sqrt() } }
+    Column {
+        source,
+        mean,
+        inverse: if is_constant {
+            0.0
+        } else {
+            1.0 / variance.sqrt()
+        },
+    }
 }

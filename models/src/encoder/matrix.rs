@@ -55,12 +55,17 @@ impl Encoded {
             });
         } else {
             let codes = self.codes.par_chunks_mut(BLOCK * code_width);
-            blocks.zip(slots).zip(codes).for_each(|((sources, slots), codes)| {
-                let rows = slots.chunks_exact_mut(width).zip(codes.chunks_exact_mut(code_width));
-                for (&source, (slots, codes)) in sources.iter().zip(rows) {
-                    write(source, slots, codes);
-                }
-            });
+            blocks
+                .zip(slots)
+                .zip(codes)
+                .for_each(|((sources, slots), codes)| {
+                    let rows = slots
+                        .chunks_exact_mut(width)
+                        .zip(codes.chunks_exact_mut(code_width));
+                    for (&source, (slots, codes)) in sources.iter().zip(rows) {
+                        write(source, slots, codes);
+                    }
+                });
         }
     }
 
@@ -95,7 +100,9 @@ impl Encoded {
 
     /// One slot of every row.
     pub(crate) fn slot(&self, slot: usize) -> impl Iterator<Item = f32> {
-        self.slots.chunks_exact(self.width).map(move |row| row[slot])
+        self.slots
+            .chunks_exact(self.width)
+            .map(move |row| row[slot])
     }
 }
 
@@ -103,6 +110,12 @@ impl Encoded {
 impl Encoded {
     /// Rows of slots without codes, for tests of the trees.
     pub(crate) fn from_slots(slots: Vec<f32>, width: usize) -> Encoded {
-        Encoded { rows: slots.len() / width, width, slots, code_width: 0, codes: Vec::new() }
+        Encoded {
+            rows: slots.len() / width,
+            width,
+            slots,
+            code_width: 0,
+            codes: Vec::new(),
+        }
     }
 }

@@ -56,7 +56,9 @@ pub(crate) struct TrainRows<'a> {
 
 impl TrainRows<'_> {
     fn cells(&self, feature: usize) -> impl Iterator<Item = Cell<'_>> {
-        self.rows.iter().map(move |&row| self.table.cell(row as usize, feature))
+        self.rows
+            .iter()
+            .map(move |&row| self.table.cell(row as usize, feature))
     }
 }
 
@@ -96,7 +98,9 @@ impl Encoder {
     /// Encodes rows of a table.
     pub(crate) fn encode(&self, table: &Table, rows: &[u32]) -> Encoded {
         let mut encoded = Encoded::zeroed(rows.len(), self.slots(), self.codes());
-        encoded.fill(rows, |row, slots, codes| self.write(table.row(row as usize), slots, codes));
+        encoded.fill(rows, |row, slots, codes| {
+            self.write(table.row(row as usize), slots, codes)
+        });
         encoded
     }
 
@@ -123,7 +127,10 @@ impl Encoder {
 
     /// Category codes that a row becomes.
     pub(crate) fn codes(&self) -> usize {
-        self.columns.iter().filter(|column| matches!(column, Column::Category(_))).count()
+        self.columns
+            .iter()
+            .filter(|column| matches!(column, Column::Category(_)))
+            .count()
     }
 
     /// The feature that each slot comes from.
@@ -135,7 +142,9 @@ impl Encoder {
     /// The feature that each code comes from.
     pub(crate) fn feature_of_code(&self) -> Vec<usize> {
         let is_category = |column: &Column| matches!(column, Column::Category(_));
-        (0..self.columns.len()).filter(|&feature| is_category(&self.columns[feature])).collect()
+        (0..self.columns.len())
+            .filter(|&feature| is_category(&self.columns[feature]))
+            .collect()
     }
 
     /// Sums what the slots gained over the slots of each feature.
@@ -168,8 +177,10 @@ impl Encoder {
     pub(crate) fn takes(&self, feature: usize, dtype: DType) -> bool {
         matches!(
             (self.columns.get(feature), dtype),
-            (Some(Column::Number), DType::Int | DType::Float | DType::Bool | DType::Timestamp)
-                | (Some(Column::Category(_)), DType::Text | DType::Categorical)
+            (
+                Some(Column::Number),
+                DType::Int | DType::Float | DType::Bool | DType::Timestamp
+            ) | (Some(Column::Category(_)), DType::Text | DType::Categorical)
                 | (Some(Column::Vector(_)), DType::Vector)
         )
     }

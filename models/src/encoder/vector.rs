@@ -54,7 +54,11 @@ impl VectorScore {
         folds: &Folds,
     ) -> (VectorScore, Vec<f32>) {
         let mut vectors: Vec<Option<&[f32]>> = train.cells(feature).map(elements).collect();
-        let length = vectors.iter().flatten().next().map_or(0, |vector| vector.len());
+        let length = vectors
+            .iter()
+            .flatten()
+            .next()
+            .map_or(0, |vector| vector.len());
         for vector in &mut vectors {
             *vector = vector.filter(|vector| vector.len() == length);
         }
@@ -83,7 +87,13 @@ impl VectorScore {
             vector.map_or(f32::NAN, |vector| scores[folds.of(row)].score(vector))
         };
         let out_of_fold = vectors.iter().enumerate().map(out_of_fold).collect();
-        (VectorScore { scale, weights: total.solve(penalty) }, out_of_fold)
+        (
+            VectorScore {
+                scale,
+                weights: total.solve(penalty),
+            },
+            out_of_fold,
+        )
     }
 
     /// Writes the score and, for a short vector, its elements; a vector that is missing
@@ -96,12 +106,20 @@ impl VectorScore {
         };
         slots[0] = self.score(vector);
         for (slot, &element) in slots[1..].iter_mut().zip(vector) {
-            *slot = if element.is_finite() { element } else { f32::NAN };
+            *slot = if element.is_finite() {
+                element
+            } else {
+                f32::NAN
+            };
         }
     }
 
     pub(super) fn slots(&self) -> usize {
-        if self.length() <= MAX_ELEMENT_SLOTS { 1 + self.length() } else { 1 }
+        if self.length() <= MAX_ELEMENT_SLOTS {
+            1 + self.length()
+        } else {
+            1
+        }
     }
 
     pub(super) fn is_sound(&self) -> bool {
@@ -138,7 +156,11 @@ impl Scale {
         }
         let inverse = |(&squares, &count): (&f64, &f64)| {
             let deviation = (squares / count).sqrt();
-            if deviation > 0.0 && deviation.is_finite() { 1.0 / deviation } else { 0.0 }
+            if deviation > 0.0 && deviation.is_finite() {
+                1.0 / deviation
+            } else {
+                0.0
+            }
         };
         let inverse = squares.iter().zip(&count).map(inverse).collect();
         Scale { mean, inverse }
@@ -158,7 +180,11 @@ impl Scale {
 impl Moments {
     fn zeroed(length: usize) -> Moments {
         let side = length + 1;
-        Moments { xx: Array2::zeros((side, side)), xy: Array1::zeros(side), yy: 0.0 }
+        Moments {
+            xx: Array2::zeros((side, side)),
+            xy: Array1::zeros(side),
+            yy: 0.0,
+        }
     }
 
     fn of(rows: &[usize], vectors: &[Option<&[f32]>], labels: &[bool], scale: &Scale) -> Moments {
@@ -209,11 +235,17 @@ impl Moments {
         }
         for row in 0..side {
             for column in 0..=row {
-                let (left, right) = (lower.slice(s![row, ..column]), lower.slice(s![column, ..column]));
+                let (left, right) = (
+                    lower.slice(s![row, ..column]),
+                    lower.slice(s![column, ..column]),
+                );
                 let rest = lower[[row, column]] - left.dot(&right);
                 // The floor is reached only without rows, where every weight is 0.
-                lower[[row, column]] =
-                    if row == column { rest.max(1e-9).sqrt() } else { rest / lower[[column, column]] };
+                lower[[row, column]] = if row == column {
+                    rest.max(1e-9).sqrt()
+                } else {
+                    rest / lower[[column, column]]
+                };
             }
         }
         let mut weights = self.xy.to_vec();
@@ -222,7 +254,9 @@ impl Moments {
             weights[row] = (weights[row] - known) / lower[[row, row]];
         }
         for row in (0..side).rev() {
-            let known: f64 = (row + 1..side).map(|at| lower[[at, row]] * weights[at]).sum();
+            let known: f64 = (row + 1..side)
+                .map(|at| lower[[at, row]] * weights[at])
+                .sum();
             weights[row] = (weights[row] - known) / lower[[row, row]];
         }
         weights
@@ -232,12 +266,19 @@ impl Moments {
 /// The penalty whose out-of-fold scores miss the labels least.
 fn best_penalty(total: &Moments, by_fold: &[Moments]) -> f64 {
     let error = |penalty: f64| -> f64 {
-        let of_fold =
-            |fold: &Moments| fold.squared_error(&total.without(fold).solve(penalty));
-        by_fold.par_iter().map(of_fold).collect::<Vec<f64>>().iter().sum()
+        let of_fold = |fold: &Moments| fold.squared_error(&total.without(fold).solve(penalty));
+        by_fold
+            .par_iter()
+            .map(of_fold)
+            .collect::<Vec<f64>>()
+            .iter()
+            .sum()
     };
     let tried = PENALTIES.map(|penalty| (penalty, error(penalty)));
-    tried.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(PENALTIES[0], |best| best.0)
+    tried
+        .iter()
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map_or(PENALTIES[0], |best| best.0)
 }
 
 fn elements(cell: Cell<'_>) -> Option<&[f32]> {

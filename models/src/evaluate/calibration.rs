@@ -38,17 +38,29 @@ pub fn calibration(labels: &[bool], probabilities: &[f64], bins: usize) -> Vec<C
             rows: rows.len(),
         }
     };
-    (0..bins).filter(|&bin| edge(bin) < edge(bin + 1)).map(of_bin).collect()
+    (0..bins)
+        .filter(|&bin| edge(bin) < edge(bin + 1))
+        .map(of_bin)
+        .collect()
 }
 
 /// Bins of one width over `[0, 1]`.
 pub fn score_histogram(labels: &[bool], probabilities: &[f64], bins: usize) -> Vec<ScoreBin> {
     let edge = |bin: usize| bin as f64 / bins as f64;
-    let empty = |bin| ScoreBin { low: edge(bin), high: edge(bin + 1), negatives: 0, positives: 0 };
+    let empty = |bin| ScoreBin {
+        low: edge(bin),
+        high: edge(bin + 1),
+        negatives: 0,
+        positives: 0,
+    };
     let mut histogram: Vec<ScoreBin> = (0..bins).map(empty).collect();
     for (&label, &p) in labels.iter().zip(probabilities) {
         let bin = &mut histogram[((p * bins as f64) as usize).min(bins - 1)];
-        *(if label { &mut bin.positives } else { &mut bin.negatives }) += 1;
+        *(if label {
+            &mut bin.positives
+        } else {
+            &mut bin.negatives
+        }) += 1;
     }
     histogram
 }

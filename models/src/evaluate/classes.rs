@@ -47,8 +47,16 @@ impl Confusion {
     /// The report of class 0 and of class 1.
     pub fn classes(&self) -> [ClassReport; 2] {
         [
-            ClassReport::of(self.true_negatives, self.false_negatives, self.false_positives),
-            ClassReport::of(self.true_positives, self.false_positives, self.false_negatives),
+            ClassReport::of(
+                self.true_negatives,
+                self.false_negatives,
+                self.false_positives,
+            ),
+            ClassReport::of(
+                self.true_positives,
+                self.false_positives,
+                self.false_negatives,
+            ),
         ]
     }
 
@@ -85,5 +93,9 @@ pub fn best_f1_threshold(labels: &[bool], probabilities: &[f64]) -> f64 {
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }

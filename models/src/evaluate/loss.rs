@@ -14,10 +14,15 @@ pub fn log_loss(labels: &[bool], probabilities: &[f64]) -> f64 {
 
 /// Mean squared distance between probability and label.
 pub fn brier(labels: &[bool], probabilities: &[f64]) -> f64 {
-    mean(labels, probabilities, |label, p| (p - f64::from(u8::from(label))).powi(2))
+    mean(labels, probabilities, |label, p| {
+        (p - f64::from(u8::from(label))).powi(2)
+    })
 }
 
 fn mean(labels: &[bool], probabilities: &[f64], cost: impl Fn(bool, f64) -> f64) -> f64 {
-    let costs = labels.iter().zip(probabilities).map(|(&label, &p)| cost(label, p));
+    let costs = labels
+        .iter()
+        .zip(probabilities)
+        .map(|(&label, &p)| cost(label, p));
     costs.sum::<f64>() / labels.len() as f64
 }

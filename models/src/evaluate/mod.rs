@@ -69,7 +69,9 @@ fn thinned(points: &[CurvePoint]) -> Vec<CurvePoint> {
     if last < MAX_POINTS {
         return points.to_vec();
     }
-    (0..MAX_POINTS).map(|at| points[at * last / (MAX_POINTS - 1)]).collect()
+    (0..MAX_POINTS)
+        .map(|at| points[at * last / (MAX_POINTS - 1)])
+        .collect()
 }
 
 #[cfg(test)]

@@ -26,9 +26,17 @@ pub(super) fn sweep(labels: &[bool], probabilities: &[f64]) -> Vec<Above> {
     let mut steps: Vec<Above> = Vec::new();
     let (mut positives, mut negatives) = (0.0, 0.0);
     for row in order {
-        *(if labels[row] { &mut positives } else { &mut negatives }) += 1.0;
+        *(if labels[row] {
+            &mut positives
+        } else {
+            &mut negatives
+        }) += 1.0;
         let threshold = probabilities[row];
-        let above = Above { threshold, positives, negatives };
+        let above = Above {
+            threshold,
+            positives,
+            negatives,
+        };
         match steps.last_mut() {
             Some(last) if last.threshold == threshold => *last = above,
             _ => steps.push(above),
@@ -65,20 +73,30 @@ pub fn average_precision(labels: &[bool], probabilities: &[f64]) -> f64 {
 /// From (0, 0) to (1, 1).
 pub fn roc_curve(labels: &[bool], probabilities: &[f64]) -> Vec<CurvePoint> {
     let steps = sweep(labels, probabilities);
-    let Some(&all) = steps.last() else { return Vec::new() };
-    let start = CurvePoint { x: 0.0, y: 0.0, threshold: f64::INFINITY };
+    let Some(&all) = steps.last() else {
+        return Vec::new();
+    };
+    let start = CurvePoint {
+        x: 0.0,
+        y: 0.0,
+        threshold: f64::INFINITY,
+    };
     let point = |step: Above| CurvePoint {
         x: step.negatives / all.negatives,
         y: step.positives / all.positives,
         threshold: step.threshold,
     };
-    std::iter::once(start).chain(steps.into_iter().map(point)).collect()
+    std::iter::once(start)
+        .chain(steps.into_iter().map(point))
+        .collect()
 }
 
 /// From the highest probability, with little recall, to the lowest, with all of it.
 pub fn pr_curve(labels: &[bool], probabilities: &[f64]) -> Vec<CurvePoint> {
     let steps = sweep(labels, probabilities);
-    let Some(&all) = steps.last() else { return Vec::new() };
+    let Some(&all) = steps.last() else {
+        return Vec::new();
+    };
     let point = |step: Above| CurvePoint {
         x: step.positives / all.positives,
         y: step.positives / (step.positives + step.negatives),

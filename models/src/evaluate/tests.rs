@@ -6,7 +6,10 @@ use super::*;
 
 /// Labels of both kinds, and probabilities with many ties.
 fn scored() -> impl Strategy<Value = (Vec<bool>, Vec<f64>)> {
-    let row = (any::<bool>(), prop_oneof![(0_u8..=8).prop_map(|x| f64::from(x) / 8.0), 0.0..1.0]);
+    let row = (
+        any::<bool>(),
+        prop_oneof![(0_u8..=8).prop_map(|x| f64::from(x) / 8.0), 0.0..1.0],
+    );
     proptest::collection::vec(row, 0..60).prop_map(|mut rows| {
         rows.extend([(true, 0.5), (false, 0.5)]);
         rows.into_iter().unzip()
@@ -114,5 +117,8 @@ fn a_long_curve_is_thinned_and_keeps_its_ends() {
     let p: Vec<f64> = (0..5000).map(|row| f64::from(row) / 5000.0).collect();
     let evaluation = Evaluation::of(&labels, &p, 0.5);
     assert_eq!(evaluation.roc.len(), MAX_POINTS);
-    assert_eq!((evaluation.roc[0].x, evaluation.roc[MAX_POINTS - 1].x), (0.0, 1.0));
+    assert_eq!(
+        (evaluation.roc[0].x, evaluation.roc[MAX_POINTS - 1].x),
+        (0.0, 1.0)
+    );
 }

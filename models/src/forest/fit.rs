@@ -14,7 +14,9 @@ const STREAM: u64 = 1 << 32;
 
 /// Trees on bootstrapped rows; a leaf says how often the label is 1 in it.
 pub(crate) fn fit(training: &Training<'_>, params: &Params, seed: u64) -> Forest {
-    (training.progress)(Progress::Started { algorithm: Algorithm::Forest });
+    (training.progress)(Progress::Started {
+        algorithm: Algorithm::Forest,
+    });
     let slots = training.bins.width();
     let square_root = (slots as f64).sqrt().round() as usize;
     let growth = Growth {
@@ -41,7 +43,10 @@ pub(crate) fn fit(training: &Training<'_>, params: &Params, seed: u64) -> Forest
     let trees: Vec<_> = grown.collect();
     let mut gains = vec![0.0; slots];
     trees.iter().for_each(|tree| tree.add_gains(&mut gains));
-    Forest { trees: Trees::flatten(&trees), gains }
+    Forest {
+        trees: Trees::flatten(&trees),
+        gains,
+    }
 }
 
 /// As many rows as there are, drawn with replacement: each once, with its count.
@@ -52,6 +57,8 @@ fn bootstrap(labels: &[bool], random: &mut Random) -> (Vec<u32>, Targets) {
         pairs[row][0] += i32::from(labels[row]);
         pairs[row][1] += 1;
     }
-    let rows = (0..labels.len() as u32).filter(|&row| pairs[row as usize][1] > 0).collect();
+    let rows = (0..labels.len() as u32)
+        .filter(|&row| pairs[row as usize][1] > 0)
+        .collect();
     (rows, Targets::counted(pairs))
 }

@@ -15,6 +15,11 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Params {
-        Params { trees: 150, features_per_split: None, min_leaf_rows: 8, max_depth: 32 }
+        Params {
+            trees: 150,
+            features_per_split: None,
+            min_leaf_rows: 8,
+            max_depth: 32,
+        }
     }
 }

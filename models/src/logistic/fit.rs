@@ -11,7 +11,9 @@ use crate::{Algorithm, Error, Progress};
 
 /// Weights for the linear form.
 pub(crate) fn fit(training: &Training<'_>, params: &Params) -> Result<Logistic, Error> {
-    (training.progress)(Progress::Started { algorithm: Algorithm::Logistic });
+    (training.progress)(Progress::Started {
+        algorithm: Algorithm::Logistic,
+    });
     let form = training.linear;
     let matrix = form.matrix(training.train.encoded);
     let labels = Array1::from(training.train.labels.to_vec());

@@ -13,6 +13,10 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Params {
-        Params { l2: 1.0, max_iterations: 200, tolerance: 1e-6 }
+        Params {
+            l2: 1.0,
+            max_iterations: 200,
+            tolerance: 1e-6,
+        }
     }
 }

@@ -18,7 +18,9 @@ impl Logistic {
     #[inline]
     pub(crate) fn probability(&self, row: &EncodedRow) -> f64 {
         let columns = self.form.row(&row.slots, &row.codes);
-        let weighted = columns.zip(&self.weights).map(|(column, weight)| column * weight);
+        let weighted = columns
+            .zip(&self.weights)
+            .map(|(column, weight)| column * weight);
         sigmoid(self.intercept + weighted.sum::<f64>())
     }
 

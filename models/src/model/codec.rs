@@ -13,9 +13,9 @@ use granary_registry::DType;
 use serde::{Deserialize, Serialize};
 
 use super::{Metadata, Model, Predictor};
+use crate::Error;
 use crate::dataset::FeatureColumn;
 use crate::encoder::Encoder;
-use crate::Error;
 
 const MAGIC: &[u8; 4] = b"GRNM";
 const FORMAT: u8 = 1;
@@ -65,7 +65,10 @@ impl Model {
             return Err(Error::NotAModel);
         };
         if format != FORMAT {
-            return Err(Error::Format { found: format, supported: FORMAT });
+            return Err(Error::Format {
+                found: format,
+                supported: FORMAT,
+            });
         }
         let Some((checksum, body)) = rest.split_at_checked(CHECKSUM) else {
             return Err(corrupt("it ends within its header"));
@@ -101,7 +104,13 @@ impl Stored {
             return Err(corrupt("its predictor does not match its encoder"));
         }
         let (predictor, threshold, metadata) = (self.predictor, self.threshold, self.metadata);
-        Ok(Model { features, encoder, predictor, threshold, metadata })
+        Ok(Model {
+            features,
+            encoder,
+            predictor,
+            threshold,
+            metadata,
+        })
     }
 }
 
@@ -110,7 +119,10 @@ impl StoredFeature {
         let named = DType::NAMES.iter().find(|(name, _)| *name == self.dtype);
         let &(_, dtype) =
             named.ok_or_else(|| corrupt(&format!("feature type `{}` is unknown", self.dtype)))?;
-        Ok(FeatureColumn { name: Arc::from(self.name), dtype })
+        Ok(FeatureColumn {
+            name: Arc::from(self.name),
+            dtype,
+        })
     }
 }
 
@@ -125,7 +137,9 @@ fn sealed(body: &[u8]) -> Vec<u8> {
 }
 
 fn corrupt(reason: &str) -> Error {
-    Error::Corrupt { reason: reason.to_owned() }
+    Error::Corrupt {
+        reason: reason.to_owned(),
+    }
 }
 
 #[cfg(test)]

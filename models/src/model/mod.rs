@@ -63,7 +63,13 @@ impl Model {
         predictor: Predictor,
         metadata: Metadata,
     ) -> Model {
-        Model { features: features.to_vec(), encoder, predictor, threshold: 0.5, metadata }
+        Model {
+            features: features.to_vec(),
+            encoder,
+            predictor,
+            threshold: 0.5,
+            metadata,
+        }
     }
 
     /// The features that it reads, in the order in which `predict` takes them.
@@ -98,7 +104,10 @@ impl Model {
     /// As `predict`, without allocating once the scratch has been used.
     pub fn predict_with(&self, row: &[Value], scratch: &mut Scratch) -> Result<f64, Error> {
         if row.len() != self.features.len() {
-            return Err(Error::RowLength { found: row.len(), wanted: self.features.len() });
+            return Err(Error::RowLength {
+                found: row.len(),
+                wanted: self.features.len(),
+            });
         }
         let mut wrong = None;
         let cells = self.features.iter().zip(row).map(|(feature, value)| {
@@ -146,9 +155,11 @@ impl Model {
         let total: f64 = gains.iter().sum();
         let share = |gain: f64| if total > 0.0 { gain / total } else { 0.0 };
         let name = |feature: &FeatureColumn| feature.name.to_string();
-        let importance = |(feature, gain)| Importance { feature: name(feature), share: share(gain) };
-        let mut shares: Vec<Importance> =
-            self.features.iter().zip(gains).map(importance).collect();
+        let importance = |(feature, gain)| Importance {
+            feature: name(feature),
+            share: share(gain),
+        };
+        let mut shares: Vec<Importance> = self.features.iter().zip(gains).map(importance).collect();
         shares.sort_by(|a, b| b.share.total_cmp(&a.share));
         shares
     }
@@ -167,17 +178,17 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-fn in_blocks(
-    rows: usize,
-    predict: impl Fn(usize, &mut EncodedRow) -> f64 + Sync,
-) -> Vec<f64> {
+fn in_blocks(rows: usize, predict: impl Fn(usize, &mut EncodedRow) -> f64 + Sync) -> Vec<f64> {
     let mut probabilities = vec![0.0; rows];
-    probabilities.par_chunks_mut(BLOCK).enumerate().for_each(|(block, probabilities)| {
-        let mut scratch = EncodedRow::default();
-        for (offset, probability) in probabilities.iter_mut().enumerate() {
-            *probability = predict(block * BLOCK + offset, &mut scratch);
-        }
-    });
+    probabilities
+        .par_chunks_mut(BLOCK)
+        .enumerate()
+        .for_each(|(block, probabilities)| {
+            let mut scratch = EncodedRow::default();
+            for (offset, probability) in probabilities.iter_mut().enumerate() {
+                *probability = predict(block * BLOCK + offset, &mut scratch);
+            }
+        });
     probabilities
 }
 

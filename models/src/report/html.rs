@@ -68,9 +68,21 @@ fn figures(best: &Candidate, context: &ReportContext<'_>) -> String {
         "<div class=\"figures\">".to_owned(),
         figure("ROC-AUC on test", test.roc_auc, &oracle),
         figure("PR-AUC", test.pr_auc, &format!("chance: {share:.4}")),
-        figure("Log loss", test.log_loss, &format!("always {share:.2}: {:.4}", entropy(share))),
-        figure("Brier score", test.brier, &format!("always {share:.2}: {:.4}", share * (1.0 - share))),
-        figure("Accuracy", test.confusion.accuracy(), &format!("most frequent label: {majority:.4}")),
+        figure(
+            "Log loss",
+            test.log_loss,
+            &format!("always {share:.2}: {:.4}", entropy(share)),
+        ),
+        figure(
+            "Brier score",
+            test.brier,
+            &format!("always {share:.2}: {:.4}", share * (1.0 - share)),
+        ),
+        figure(
+            "Accuracy",
+            test.confusion.accuracy(),
+            &format!("most frequent label: {majority:.4}"),
+        ),
         "</div>\n".to_owned(),
     ]
     .concat()
@@ -79,17 +91,29 @@ fn figures(best: &Candidate, context: &ReportContext<'_>) -> String {
 fn candidates(trained: &Trained, context: &ReportContext<'_>) -> String {
     let mut rows = String::new();
     for (at, candidate) in trained.candidates.iter().enumerate() {
-        let class = if at == trained.best { " class=\"best\"" } else { "" };
+        let class = if at == trained.best {
+            " class=\"best\""
+        } else {
+            ""
+        };
         let seconds = context
             .seconds(candidate.algorithm)
             .map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.2} s"));
         let (valid, test) = (&candidate.valid, &candidate.test);
-        push(&mut rows, format_args!(
-            "<tr{class}><td>{}</td><td>{:.4}</td><td>{:.4}</td><td>{:.4}</td><td>{:.4}</td>\
+        push(
+            &mut rows,
+            format_args!(
+                "<tr{class}><td>{}</td><td>{:.4}</td><td>{:.4}</td><td>{:.4}</td><td>{:.4}</td>\
              <td>{:.4}</td><td>{:.4}</td><td>{seconds}</td></tr>",
-            candidate.algorithm, valid.log_loss, valid.roc_auc, test.roc_auc, test.pr_auc,
-            test.log_loss, test.brier,
-        ));
+                candidate.algorithm,
+                valid.log_loss,
+                valid.roc_auc,
+                test.roc_auc,
+                test.pr_auc,
+                test.log_loss,
+                test.brier,
+            ),
+        );
     }
     format!(
         "<section class=\"card\"><h2>Candidates</h2><p class=\"soft\">The least log loss on \
@@ -108,20 +132,35 @@ fn plots(test: &Evaluation) -> String {
         &test.roc,
         [(0.0, 0.0), (1.0, 1.0)],
         (1.0 - of_zero.recall, of_one.recall),
-        Axes { x: "false positive rate", y: "true positive rate" },
+        Axes {
+            x: "false positive rate",
+            y: "true positive rate",
+        },
     );
     let pr = plot::curve(
         &test.pr,
         [(0.0, share), (1.0, share)],
         (of_one.recall, of_one.precision),
-        Axes { x: "recall", y: "precision" },
+        Axes {
+            x: "recall",
+            y: "precision",
+        },
     );
     let calibration = plot::calibration(
         &test.calibration,
-        Axes { x: "mean probability", y: "share with label 1" },
+        Axes {
+            x: "mean probability",
+            y: "share with label 1",
+        },
     );
-    let scores =
-        plot::scores(&test.scores, test.threshold, Axes { x: "probability", y: "rows" });
+    let scores = plot::scores(
+        &test.scores,
+        test.threshold,
+        Axes {
+            x: "probability",
+            y: "rows",
+        },
+    );
     let card = |title: &str, note: &str, svg: &str| {
         format!(
             "<section class=\"card\"><h2>{title}</h2><p class=\"soft\">{note}</p>{svg}</section>"
@@ -130,18 +169,43 @@ fn plots(test: &Evaluation) -> String {
     let key = "<span class=\"key zero\">label 0</span><span class=\"key one\">label 1</span>";
     format!(
         "<div class=\"pair\">{}{}</div>\n<div class=\"pair\">{}{}</div>\n",
-        card("ROC curve", "The dot is where the model decides; dashed is chance.", &roc),
-        card("Precision and recall", "Dashed is the share of label 1.", &pr),
-        card("Calibration", "Tenths of the rows; on the dashed line probabilities come true.", &calibration),
-        card("Probabilities by label", &format!("Dashed is the threshold.{key}"), &scores),
+        card(
+            "ROC curve",
+            "The dot is where the model decides; dashed is chance.",
+            &roc
+        ),
+        card(
+            "Precision and recall",
+            "Dashed is the share of label 1.",
+            &pr
+        ),
+        card(
+            "Calibration",
+            "Tenths of the rows; on the dashed line probabilities come true.",
+            &calibration
+        ),
+        card(
+            "Probabilities by label",
+            &format!("Dashed is the threshold.{key}"),
+            &scores
+        ),
     )
 }
 
 fn confusion(test: &Evaluation) -> String {
-    let Confusion { true_positives, false_positives, true_negatives, false_negatives } =
-        test.confusion;
-    let [tp, fp, tn, fn_] =
-        [true_positives, false_positives, true_negatives, false_negatives].map(thousands);
+    let Confusion {
+        true_positives,
+        false_positives,
+        true_negatives,
+        false_negatives,
+    } = test.confusion;
+    let [tp, fp, tn, fn_] = [
+        true_positives,
+        false_positives,
+        true_negatives,
+        false_negatives,
+    ]
+    .map(thousands);
     format!(
         "<section class=\"card\"><h2>Confusion matrix</h2><p class=\"soft\">Decisions from a \
          probability of {:.4} upwards, the best F1 on valid.</p><table class=\"confusion\">\
@@ -155,10 +219,16 @@ fn confusion(test: &Evaluation) -> String {
 fn classification(test: &Evaluation) -> String {
     let mut rows = String::new();
     for (label, class) in test.confusion.classes().into_iter().enumerate() {
-        push(&mut rows, format_args!(
-            "<tr><td>{label}</td><td>{:.4}</td><td>{:.4}</td><td>{:.4}</td><td>{}</td></tr>",
-            class.precision, class.recall, class.f1, thousands(class.support),
-        ));
+        push(
+            &mut rows,
+            format_args!(
+                "<tr><td>{label}</td><td>{:.4}</td><td>{:.4}</td><td>{:.4}</td><td>{}</td></tr>",
+                class.precision,
+                class.recall,
+                class.f1,
+                thousands(class.support),
+            ),
+        );
     }
     format!(
         "<section class=\"card\"><h2>Classification report</h2><p class=\"soft\">On test, at \
@@ -171,12 +241,22 @@ fn importance(best: &Candidate) -> String {
     let shares = best.model.importance();
     let most = shares.first().map_or(0.0, |first| first.share);
     let mut bars = String::new();
-    for importance in shares.iter().take(MAX_BARS).filter(|importance| importance.share > 0.0) {
-        let (name, width) = (escaped(&importance.feature), importance.share / most * 100.0);
-        push(&mut bars, format_args!(
-            "<span title=\"{name}\">{name}</span><i style=\"width:{width:.1}%\"></i><em>{:.1} %</em>",
-            importance.share * 100.0,
-        ));
+    for importance in shares
+        .iter()
+        .take(MAX_BARS)
+        .filter(|importance| importance.share > 0.0)
+    {
+        let (name, width) = (
+            escaped(&importance.feature),
+            importance.share / most * 100.0,
+        );
+        push(
+            &mut bars,
+            format_args!(
+                "<span title=\"{name}\">{name}</span><i style=\"width:{width:.1}%\"></i><em>{:.1} %</em>",
+                importance.share * 100.0,
+            ),
+        );
     }
     let rest = match shares.len().saturating_sub(MAX_BARS) {
         0 => String::new(),

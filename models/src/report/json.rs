@@ -9,13 +9,15 @@ use crate::{Candidate, CurvePoint, Evaluation, Importance, Trained};
 pub fn metrics_json(trained: &Trained, context: &ReportContext<'_>) -> Value {
     let best = trained.best();
     let [train, valid, test] = best.model.metadata().rows;
-    let candidates = trained.candidates.iter().map(|candidate| json!({
-        "algorithm": candidate.algorithm.name(),
-        "seconds": context.seconds(candidate.algorithm),
-        "best": candidate.algorithm == best.algorithm,
-        "valid": figures(&candidate.valid),
-        "test": figures(&candidate.test),
-    }));
+    let candidates = trained.candidates.iter().map(|candidate| {
+        json!({
+            "algorithm": candidate.algorithm.name(),
+            "seconds": context.seconds(candidate.algorithm),
+            "best": candidate.algorithm == best.algorithm,
+            "valid": figures(&candidate.valid),
+            "test": figures(&candidate.test),
+        })
+    });
     json!({
         "roc_auc": best.test.roc_auc,
         "pr_auc": best.test.pr_auc,
@@ -42,12 +44,14 @@ pub fn metrics_json(trained: &Trained, context: &ReportContext<'_>) -> Value {
 
 fn figures(evaluation: &Evaluation) -> Value {
     let confusion = evaluation.confusion;
-    let classes = confusion.classes().map(|class| json!({
-        "precision": class.precision,
-        "recall": class.recall,
-        "f1": class.f1,
-        "support": class.support,
-    }));
+    let classes = confusion.classes().map(|class| {
+        json!({
+            "precision": class.precision,
+            "recall": class.recall,
+            "f1": class.f1,
+            "support": class.support,
+        })
+    });
     json!({
         "rows": evaluation.rows,
         "positives": evaluation.positives,
@@ -71,9 +75,11 @@ fn curves(evaluation: &Evaluation) -> Value {
     let points = |curve: &[CurvePoint]| -> Vec<[f64; 2]> {
         curve.iter().map(|point| [point.x, point.y]).collect()
     };
-    let calibration = evaluation.calibration.iter().map(|bin| json!({
-        "predicted": bin.predicted, "observed": bin.observed, "rows": bin.rows,
-    }));
+    let calibration = evaluation.calibration.iter().map(|bin| {
+        json!({
+            "predicted": bin.predicted, "observed": bin.observed, "rows": bin.rows,
+        })
+    });
     json!({
         "roc": points(&evaluation.roc),
         "pr": points(&evaluation.pr),
@@ -82,8 +88,10 @@ fn curves(evaluation: &Evaluation) -> Value {
 }
 
 fn importance(best: &Candidate) -> Vec<Value> {
-    let share = |importance: Importance| json!({
-        "feature": importance.feature, "share": importance.share,
-    });
+    let share = |importance: Importance| {
+        json!({
+            "feature": importance.feature, "share": importance.share,
+        })
+    };
     best.model.importance().into_iter().map(share).collect()
 }

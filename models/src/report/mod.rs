@@ -27,7 +27,10 @@ pub struct ReportContext<'a> {
 
 impl ReportContext<'_> {
     fn seconds(&self, algorithm: Algorithm) -> Option<f64> {
-        self.seconds.iter().find(|(of, _)| *of == algorithm).map(|(_, seconds)| *seconds)
+        self.seconds
+            .iter()
+            .find(|(of, _)| *of == algorithm)
+            .map(|(_, seconds)| *seconds)
     }
 }
 

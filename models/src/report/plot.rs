@@ -36,7 +36,12 @@ pub(super) fn curve(
         plot.line("area", &area);
     }
     plot.line("curve", &line);
-    plot.dot("mark", decides_at, 5.0, &format!("threshold: {:.3}, {:.3}", decides_at.0, decides_at.1));
+    plot.dot(
+        "mark",
+        decides_at,
+        5.0,
+        &format!("threshold: {:.3}, {:.3}", decides_at.0, decides_at.1),
+    );
     plot.finish()
 }
 
@@ -44,10 +49,16 @@ pub(super) fn curve(
 pub(super) fn calibration(bins: &[CalibrationBin], axes: Axes) -> String {
     let mut plot = Plot::over_unit_square(axes);
     plot.line("chance", &[(0.0, 0.0), (1.0, 1.0)]);
-    let points: Vec<(f64, f64)> = bins.iter().map(|bin| (bin.predicted, bin.observed)).collect();
+    let points: Vec<(f64, f64)> = bins
+        .iter()
+        .map(|bin| (bin.predicted, bin.observed))
+        .collect();
     plot.line("curve", &points);
     for (bin, &point) in bins.iter().zip(&points) {
-        let title = format!("{} rows: {:.3} predicted, {:.3} observed", bin.rows, point.0, point.1);
+        let title = format!(
+            "{} rows: {:.3} predicted, {:.3} observed",
+            bin.rows, point.0, point.1
+        );
         plot.dot("dot", point, 4.0, &title);
     }
     plot.finish()
@@ -55,12 +66,19 @@ pub(super) fn calibration(bins: &[CalibrationBin], axes: Axes) -> String {
 
 /// How many rows of each label have which probability.
 pub(super) fn scores(bins: &[ScoreBin], threshold: f64, axes: Axes) -> String {
-    let most = bins.iter().map(|bin| bin.negatives.max(bin.positives)).max().unwrap_or(0);
+    let most = bins
+        .iter()
+        .map(|bin| bin.negatives.max(bin.positives))
+        .max()
+        .unwrap_or(0);
     let top = round_up(most.max(1) as f64);
     let mut plot = Plot::new(axes, top);
     for bin in bins {
         let half = (bin.high - bin.low) / 2.0;
-        let sides = [("zero", bin.low, bin.negatives), ("one", bin.low + half, bin.positives)];
+        let sides = [
+            ("zero", bin.low, bin.negatives),
+            ("one", bin.low + half, bin.positives),
+        ];
         for (class, from, rows) in sides {
             let title = format!("{rows} rows from {:.2} to {:.2}", bin.low, bin.high);
             plot.bar(class, (from, from + half * 0.92), rows as f64, &title);
@@ -82,7 +100,10 @@ impl Plot {
     }
 
     fn new(axes: Axes, top: f64) -> Plot {
-        let mut plot = Plot { svg: String::new(), top };
+        let mut plot = Plot {
+            svg: String::new(),
+            top,
+        };
         let name = format!("{} against {}", axes.y, axes.x);
         plot.push(format_args!(
             r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">"#
@@ -133,7 +154,9 @@ impl Plot {
             })
             .collect();
         let places = places.join(" ");
-        self.push(format_args!(r#"<polyline class="{class}" points="{places}"/>"#));
+        self.push(format_args!(
+            r#"<polyline class="{class}" points="{places}"/>"#
+        ));
     }
 
     fn dot(&mut self, class: &str, point: (f64, f64), radius: f64, title: &str) {
@@ -159,7 +182,9 @@ impl Plot {
     }
 
     fn push(&mut self, piece: std::fmt::Arguments<'_>) {
-        self.svg.write_fmt(piece).expect("a string takes every text");
+        self.svg
+            .write_fmt(piece)
+            .expect("a string takes every text");
     }
 
     fn finish(mut self) -> String {

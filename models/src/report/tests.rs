@@ -7,7 +7,10 @@ use crate::testing::{Recipe, dataset, make};
 use crate::{Options, Trained, train};
 
 fn trained() -> Trained {
-    let made = make(Recipe { rows: 900, ..Recipe::default() });
+    let made = make(Recipe {
+        rows: 900,
+        ..Recipe::default()
+    });
     let mut options = Options::default();
     options.forest.trees = 15;
     options.boosting.max_trees = 30;
@@ -72,8 +75,11 @@ fn the_page_is_whole_closed_and_escaped() {
 fn assert_balanced(page: &str) {
     let mut open = Vec::new();
     for tag in page.split('<').skip(1) {
-        let name: String =
-            tag.trim_start_matches('/').chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+        let name: String = tag
+            .trim_start_matches('/')
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric())
+            .collect();
         let body = &tag[..tag.find('>').unwrap()];
         if tag.starts_with('/') {
             assert_eq!(open.pop(), Some(name), "at </{body}>");

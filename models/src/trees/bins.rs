@@ -28,8 +28,11 @@ impl Bins {
     pub(crate) fn new(encoded: &Encoded) -> Bins {
         let slots = (0..encoded.width()).into_par_iter().map(|slot| {
             let step = encoded.rows().div_ceil(SAMPLE_ROWS).max(1);
-            let mut sample: Vec<f32> =
-                encoded.slot(slot).step_by(step).filter(|value| !value.is_nan()).collect();
+            let mut sample: Vec<f32> = encoded
+                .slot(slot)
+                .step_by(step)
+                .filter(|value| !value.is_nan())
+                .collect();
             sample.sort_unstable_by(f32::total_cmp);
             let cuts = cuts(&sample);
             let code = |value: f32| match value {
@@ -39,7 +42,10 @@ impl Bins {
             let codes = encoded.slot(slot).map(code).collect();
             Slot { cuts, codes }
         });
-        Bins { rows: encoded.rows(), slots: slots.collect() }
+        Bins {
+            rows: encoded.rows(),
+            slots: slots.collect(),
+        }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -76,7 +82,10 @@ impl Slot {
 
     /// The largest value that codes up to this one stand for.
     pub(crate) fn upper_edge(&self, code: u8) -> f32 {
-        self.cuts.get(code as usize).copied().unwrap_or(f32::INFINITY)
+        self.cuts
+            .get(code as usize)
+            .copied()
+            .unwrap_or(f32::INFINITY)
     }
 }
 
@@ -85,7 +94,10 @@ fn cuts(sorted: &[f32]) -> Vec<f32> {
     let mut distinct = sorted.to_vec();
     distinct.dedup();
     let mut cuts: Vec<f32> = if distinct.len() <= MAX_RANGES {
-        distinct.windows(2).map(|pair| between(pair[0], pair[1])).collect()
+        distinct
+            .windows(2)
+            .map(|pair| between(pair[0], pair[1]))
+            .collect()
     } else {
         let place = |range: usize| range * sorted.len() / MAX_RANGES;
         let cut = |range| between(sorted[place(range) - 1], sorted[place(range)]);
@@ -98,5 +110,9 @@ fn cuts(sorted: &[f32]) -> Vec<f32> {
 /// A number that is at least `low` and below `high`, unless they are equal.
 fn between(low: f32, high: f32) -> f32 {
     let middle = low * 0.5 + high * 0.5;
-    if middle >= low && middle < high { middle } else { low }
+    if middle >= low && middle < high {
+        middle
+    } else {
+        low
+    }
 }

@@ -49,7 +49,9 @@ pub(crate) struct Grown {
 impl Grown {
     /// The rows of each leaf with the leaf's value.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = (&[u32], f32)> {
-        self.leaves.iter().map(|(rows, value)| (&self.rows[rows.clone()], *value))
+        self.leaves
+            .iter()
+            .map(|(rows, value)| (&self.rows[rows.clone()], *value))
     }
 }
 
@@ -78,7 +80,11 @@ pub(crate) fn grow(
         search: Search::new(bins, targets, growth, random),
         moved: Vec::new(),
         candidates: BinaryHeap::new(),
-        grown: Grown { tree: Tree::default(), rows, leaves: Vec::new() },
+        grown: Grown {
+            tree: Tree::default(),
+            rows,
+            leaves: Vec::new(),
+        },
     };
     grower.plant();
     let mut leaves = 1;
@@ -111,7 +117,10 @@ impl Grower<'_> {
         let sum = self.search.sum(&self.grown.rows);
         let node = self.push_leaf(sum);
         let found = if self.growth.max_depth > 0 {
-            self.search.root(Leaf { rows: &self.grown.rows, sum })
+            self.search.root(Leaf {
+                rows: &self.grown.rows,
+                sum,
+            })
         } else {
             Found::default()
         };
@@ -137,8 +146,14 @@ impl Grower<'_> {
             && (self.search.is_divisible(left_sum) || self.search.is_divisible(right_sum));
         let (of_left, of_right) = if divisible {
             let rows = &self.grown.rows;
-            let as_left = Leaf { rows: &rows[left.clone()], sum: left_sum };
-            let as_right = Leaf { rows: &rows[right.clone()], sum: right_sum };
+            let as_left = Leaf {
+                rows: &rows[left.clone()],
+                sum: left_sum,
+            };
+            let as_right = Leaf {
+                rows: &rows[right.clone()],
+                sum: right_sum,
+            };
             if left.len() <= right.len() {
                 self.search.children(leaf.histogram, as_left, as_right)
             } else {
@@ -157,7 +172,14 @@ impl Grower<'_> {
     fn settle(&mut self, node: usize, depth: usize, rows: Range<usize>, sum: Sum, found: Found) {
         if let Some(split) = found.split {
             let histogram = found.histogram;
-            self.candidates.push(Candidate { node, depth, rows, sum, split, histogram });
+            self.candidates.push(Candidate {
+                node,
+                depth,
+                rows,
+                sum,
+                split,
+                histogram,
+            });
         } else {
             self.search.recycle(found.histogram);
             self.close(node, rows);
@@ -165,7 +187,9 @@ impl Grower<'_> {
     }
 
     fn close(&mut self, node: usize, rows: Range<usize>) {
-        self.grown.leaves.push((rows, self.grown.tree.nodes[node].value));
+        self.grown
+            .leaves
+            .push((rows, self.grown.tree.nodes[node].value));
     }
 
     fn push_leaf(&mut self, sum: Sum) -> usize {
@@ -192,8 +216,11 @@ impl Grower<'_> {
         for at in 0..rows.len() {
             let row = rows[at];
             let code = codes[row as usize];
-            let goes_left =
-                if code == missing { split.missing_left } else { code <= split.code };
+            let goes_left = if code == missing {
+                split.missing_left
+            } else {
+                code <= split.code
+            };
             if goes_left {
                 rows[left] = row;
                 left += 1;

@@ -32,9 +32,15 @@ impl Targets {
     pub(crate) fn rounded(pairs: impl Iterator<Item = (f64, f64)>) -> Targets {
         const STEPS: f64 = (1_u32 << 30) as f64;
         let round = |(residual, weight): (f64, f64)| {
-            [(residual * STEPS).round() as i32, ((weight * STEPS).round() as i32).max(1)]
+            [
+                (residual * STEPS).round() as i32,
+                ((weight * STEPS).round() as i32).max(1),
+            ]
         };
-        Targets { pairs: pairs.map(round).collect(), unit: 1.0 / STEPS }
+        Targets {
+            pairs: pairs.map(round).collect(),
+            unit: 1.0 / STEPS,
+        }
     }
 
     pub(crate) fn unit(&self) -> f64 {
@@ -53,11 +59,17 @@ impl Targets {
 
 impl Sum {
     pub(crate) fn plus(self, other: Sum) -> Sum {
-        Sum { residual: self.residual + other.residual, weight: self.weight + other.weight }
+        Sum {
+            residual: self.residual + other.residual,
+            weight: self.weight + other.weight,
+        }
     }
 
     pub(crate) fn minus(self, other: Sum) -> Sum {
-        Sum { residual: self.residual - other.residual, weight: self.weight - other.weight }
+        Sum {
+            residual: self.residual - other.residual,
+            weight: self.weight - other.weight,
+        }
     }
 
     #[inline]

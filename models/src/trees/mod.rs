@@ -8,7 +8,7 @@ mod nodes; // the flat form that predicts
 mod search; // the best split of a leaf
 
 pub(crate) use bins::Bins;
-pub(crate) use grow::{FeatureChoice, Growth, Grown, grow};
+pub(crate) use grow::{FeatureChoice, Grown, Growth, grow};
 pub(crate) use histogram::Targets;
 pub(crate) use nodes::{Tree, Trees};
 

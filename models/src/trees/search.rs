@@ -46,7 +46,11 @@ enum Slots {
     /// The same for all leaves, ascending.
     OfTree(Vec<u32>),
     /// So many of all, drawn for each leaf.
-    PerSplit { count: usize, all: Vec<u32>, random: Random },
+    PerSplit {
+        count: usize,
+        all: Vec<u32>,
+        random: Random,
+    },
 }
 
 /// What makes a split possible and good, in units of the targets.
@@ -76,10 +80,21 @@ impl<'a> Search<'a> {
             super::FeatureChoice::OfTree(slots) => Slots::OfTree(slots.clone()),
             super::FeatureChoice::PerSplit(count) => {
                 let all: Vec<u32> = (0..bins.width() as u32).collect();
-                Slots::PerSplit { count: (*count).clamp(1, all.len()), all, random }
+                Slots::PerSplit {
+                    count: (*count).clamp(1, all.len()),
+                    all,
+                    random,
+                }
             }
         };
-        Search { bins, targets, rule, slots, pairs: Vec::new(), spare: Vec::new() }
+        Search {
+            bins,
+            targets,
+            rule,
+            slots,
+            pairs: Vec::new(),
+            spare: Vec::new(),
+        }
     }
 
     /// The sum over some rows.
@@ -116,11 +131,16 @@ impl<'a> Search<'a> {
             return (self.root(small), self.root(large));
         }
         let mut histogram = self.blank();
-        let (of_small, of_large) =
-            self.sweep(small, &mut histogram, Some(large.sum), &mut parent);
+        let (of_small, of_large) = self.sweep(small, &mut histogram, Some(large.sum), &mut parent);
         (
-            Found { split: of_small, histogram },
-            Found { split: of_large, histogram: parent },
+            Found {
+                split: of_small,
+                histogram,
+            },
+            Found {
+                split: of_large,
+                histogram: parent,
+            },
         )
     }
 
@@ -170,7 +190,10 @@ impl<'a> Search<'a> {
         match &self.slots {
             Slots::PerSplit { .. } => self.spare.pop().unwrap_or_default(),
             Slots::OfTree(slots) => self.spare.pop().unwrap_or_else(|| {
-                let bins = slots.iter().map(|&slot| self.bins.slot(slot).code_count()).sum();
+                let bins = slots
+                    .iter()
+                    .map(|&slot| self.bins.slot(slot).code_count())
+                    .sum();
                 vec![Sum::default(); bins]
             }),
         }
@@ -200,7 +223,10 @@ impl Sweep<'_> {
             return self.one_by_one(slots, small, large);
         }
         let (first, second) = slots.split_at(slots.len() / 2);
-        let bins: usize = first.iter().map(|&slot| self.bins.slot(slot).code_count()).sum();
+        let bins: usize = first
+            .iter()
+            .map(|&slot| self.bins.slot(slot).code_count())
+            .sum();
         let (small_first, small_second) = small.split_at_mut(bins);
         let (large_first, large_second) = large.split_at_mut(bins.min(large.len()));
         let (a, b) = rayon::join(
@@ -268,14 +294,24 @@ impl Rule {
                 _ => &[false, true],
             };
             for &missing_left in sides {
-                let left = if missing_left { below.plus(missing) } else { below };
+                let left = if missing_left {
+                    below.plus(missing)
+                } else {
+                    below
+                };
                 let right = total.minus(left);
                 if left.weight < self.min_weight || right.weight < self.min_weight {
                     continue;
                 }
                 let gain = self.score(left) + self.score(right) - unsplit;
                 if gain > best.map_or(self.min_gain, |best| best.gain) {
-                    best = Some(Split { gain, slot, code: code as u8, missing_left, left });
+                    best = Some(Split {
+                        gain,
+                        slot,
+                        code: code as u8,
+                        missing_left,
+                        left,
+                    });
                 }
             }
         }

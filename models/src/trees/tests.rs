@@ -40,13 +40,22 @@ fn growth(max_leaves: usize, width: usize) -> Growth {
 fn grown(case: &Case, growth: &Growth) -> Grown {
     let bins = Bins::new(&case.encoded);
     let targets = Targets::counted(case.pairs.clone());
-    grow(&bins, &targets, (0..case.pairs.len() as u32).collect(), growth, Random::new(1, 1))
+    grow(
+        &bins,
+        &targets,
+        (0..case.pairs.len() as u32).collect(),
+        growth,
+        Random::new(1, 1),
+    )
 }
 
 fn score(pairs: &[[i32; 2]], rows: &[usize]) -> (f64, i32) {
     let residual: i32 = rows.iter().map(|&row| pairs[row][0]).sum();
     let weight: i32 = rows.iter().map(|&row| pairs[row][1]).sum();
-    (f64::from(residual * residual) / (f64::from(weight) + 1.0), weight)
+    (
+        f64::from(residual * residual) / (f64::from(weight) + 1.0),
+        weight,
+    )
 }
 
 /// The most that any division of all rows gains.
@@ -55,11 +64,21 @@ fn best_gain(case: &Case) -> f64 {
     let mut best = 0.0_f64;
     for slot in 0..case.encoded.width() {
         let value = |row: usize| case.encoded.slots(row)[slot];
-        for cut in all.iter().map(|&row| value(row)).filter(|cut| !cut.is_nan()) {
+        for cut in all
+            .iter()
+            .map(|&row| value(row))
+            .filter(|cut| !cut.is_nan())
+        {
             for missing_left in [false, true] {
-                let goes_left =
-                    |&row: &usize| if value(row).is_nan() { missing_left } else { value(row) <= cut };
-                let (left, right): (Vec<usize>, Vec<usize>) = all.iter().partition(|row| goes_left(row));
+                let goes_left = |&row: &usize| {
+                    if value(row).is_nan() {
+                        missing_left
+                    } else {
+                        value(row) <= cut
+                    }
+                };
+                let (left, right): (Vec<usize>, Vec<usize>) =
+                    all.iter().partition(|row| goes_left(row));
                 let ((left, left_weight), (right, right_weight)) =
                     (score(&case.pairs, &left), score(&case.pairs, &right));
                 if left_weight >= 2 && right_weight >= 2 {
@@ -112,17 +131,28 @@ fn many_distinct_values_become_even_ranges() {
     let slots: Vec<f32> = (0..20_000).map(|_| random.normal().exp() as f32).collect();
     let bins = Bins::new(&Encoded::from_slots(slots, 1));
     let mut counts = [0_usize; 256];
-    bins.slot(0).codes().iter().for_each(|&code| counts[code as usize] += 1);
+    bins.slot(0)
+        .codes()
+        .iter()
+        .for_each(|&code| counts[code as usize] += 1);
     assert_eq!(bins.slot(0).code_count(), 256);
     assert_eq!(counts[255], 0, "nothing is missing");
-    assert!(counts[..255].iter().all(|count| (70..90).contains(count)), "{counts:?}");
+    assert!(
+        counts[..255].iter().all(|count| (70..90).contains(count)),
+        "{counts:?}"
+    );
 }
 
 #[test]
 fn a_gap_never_seen_goes_with_most_rows() {
     let slots: Vec<f32> = (0..100).map(|row| f32::from(u8::from(row >= 30))).collect();
-    let pairs = (0..100).map(|row| [if row < 30 { 5 } else { -5 }, 1]).collect();
-    let case = Case { encoded: Encoded::from_slots(slots, 1), pairs };
+    let pairs = (0..100)
+        .map(|row| [if row < 30 { 5 } else { -5 }, 1])
+        .collect();
+    let case = Case {
+        encoded: Encoded::from_slots(slots, 1),
+        pairs,
+    };
     let tree = grown(&case, &growth(2, 1)).tree;
     assert_eq!(tree.value(&[f32::NAN]), tree.value(&[1.0]));
     assert_ne!(tree.value(&[0.0]), tree.value(&[1.0]));

@@ -9,7 +9,7 @@ use arrow::compute;
 use arrow::datatypes::DataType;
 use granary_registry::Value;
 
-use super::value::value_at;
+use crate::expression::value_at;
 
 /// Rows of one source, as the folds of one group need them.
 #[derive(Clone, Debug, Default)]
@@ -138,7 +138,7 @@ impl<'a> Events<'a> {
     /// The value of a row of any input column.
     pub fn value(&self, input: usize, row: usize) -> Value {
         match &self.columns.inputs[input] {
-            Input::Values(array) => value_at(array.as_ref(), row),
+            Input::Values(array) => value_at(array, row),
             Input::Numbers(numbers) => Value::float(numbers[row]),
             Input::Codes(_) => Value::Null,
             Input::Vectors { .. } => match self.vector(input, row) {

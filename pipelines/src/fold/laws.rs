@@ -350,7 +350,7 @@ proptest! {
         let slots: Vec<usize> = (0..bench.fold.slots.len()).collect();
         let columns = point_in_time::sweep(&bench.fold, &bench.history(&raws), &spine, &slots).unwrap();
         for (row, as_of) in instants.iter().enumerate() {
-            let found: Vec<Value> = columns.iter().map(|column| super::value_at(column.as_ref(), row)).collect();
+            let found: Vec<Value> = columns.iter().map(|column| crate::expression::value_at(column, row)).collect();
             bench.agree(&found, &bench.oracle(&raws, *as_of))?;
         }
     }

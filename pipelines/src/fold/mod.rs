@@ -4,7 +4,7 @@
 mod codec; // the bytes of a state
 mod events; // what `update` reads
 mod group; // the folds of one feature group, as one state per entity
-mod value; // values out of Arrow columns and into them
+mod column_builder; // finalized values into Arrow columns
 
 mod count;
 mod count_by;
@@ -26,7 +26,7 @@ pub use events::{Columns, Events, Filter, Input, NO_CATEGORY};
 pub use group::{
     Applied, CompileError, GroupFold, GroupState, InputFrom, InputKind, InputSpec, Slot,
 };
-pub use value::{ColumnBuilder, arrow_type, value_at};
+pub use column_builder::ColumnBuilder;
 
 use granary_registry::{EventTime, Value};
 

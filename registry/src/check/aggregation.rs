@@ -5,29 +5,48 @@ use std::sync::Arc;
 use super::expression::{condition, parse, source_scope};
 use super::feature::{check_dtype, plain};
 use crate::place::Place;
-use crate::{Aggregation, DType, Expression, Feature, FeatureKind, Function, Problems, Source, Span, Window};
+use crate::{
+    Aggregation, DType, Expression, Feature, FeatureKind, Function, Problems, Source, Span, Window,
+};
 
 /// Reads an aggregated feature, once per window.
-pub(super) fn features(place: &Place<'_>, source: &Source, problems: &mut Problems) -> Vec<Feature> {
+pub(super) fn features(
+    place: &Place<'_>,
+    source: &Source,
+    problems: &mut Problems,
+) -> Vec<Feature> {
     if let Some(place) = place.get("column") {
         problems.push(place.problem("`column` on an aggregation", "`input`"));
     }
     if source.event_time.is_none() {
-        let found = format!("an aggregation over source `{}` without `event_time`", source.name);
+        let found = format!(
+            "an aggregation over source `{}` without `event_time`",
+            source.name
+        );
         problems.push(place.problem(found, "a value, or a source of events"));
     }
     let function = function(place, problems);
     let filter = condition(place, "where", &source_scope(source, false), problems);
     let windows = windows(place, problems);
-    let Some(function) = function else { return Vec::new() };
+    let Some(function) = function else {
+        return Vec::new();
+    };
     let input = input(place, &function, source, problems);
-    let aggregation = Aggregation { function, input, filter, window: None };
+    let aggregation = Aggregation {
+        function,
+        input,
+        filter,
+        window: None,
+    };
     let Some(base) = plain(place, FeatureKind::Aggregate(aggregation.clone()), problems) else {
         return Vec::new();
     };
     let with_window = |(suffix, window): (String, Window)| Feature {
         name: Arc::from(format!("{}{suffix}", base.name)),
-        kind: FeatureKind::Aggregate(Aggregation { window: Some(window), ..aggregation.clone() }),
+        kind: FeatureKind::Aggregate(Aggregation {
+            window: Some(window),
+            ..aggregation.clone()
+        }),
         ..base.clone()
     };
     match windows {
@@ -52,7 +71,9 @@ fn function(place: &Place<'_>, problems: &mut Problems) -> Option<Function> {
         "stddev" => Function::Stddev,
         "first" => Function::First,
         "last" => Function::Last,
-        "count_by" => Function::CountBy { categories: categories(place, problems) },
+        "count_by" => Function::CountBy {
+            categories: categories(place, problems),
+        },
         "sessions" => Function::Sessions,
         "session_length" => Function::SessionLength,
         "days_since_last" => Function::DaysSinceLast,
@@ -63,7 +84,9 @@ fn function(place: &Place<'_>, problems: &mut Problems) -> Option<Function> {
 fn categories(place: &Place<'_>, problems: &mut Problems) -> Vec<Arc<str>> {
     let mut categories: Vec<Arc<str>> = Vec::new();
     for item in place.list("categories") {
-        let Some(category) = item.text() else { continue };
+        let Some(category) = item.text() else {
+            continue;
+        };
         if categories.iter().any(|known| &**known == category) {
             let found = format!("`{category}` a second time");
             problems.push(item.problem(found, "every category once"));
@@ -165,7 +188,12 @@ fn window(place: &Place<'_>, hop: Option<&Place<'_>>, problems: &mut Problems) -
     if length == Span(0) {
         problems.push(place.wrong("a span above 0"));
     }
-    let Some(hop) = hop else { return Some(Window { length, hop: default_hop(length) }) };
+    let Some(hop) = hop else {
+        return Some(Window {
+            length,
+            hop: default_hop(length),
+        });
+    };
     // A hop of nothing is exact, which is what one microsecond is.
     let step = hop.span()?.max(Span(1));
     if step > length && length > Span(0) {

@@ -6,8 +6,14 @@ use crate::{DType, Expression, Problems, Source};
 
 /// The names that expressions over a source's rows may use.
 pub(super) fn source_scope(source: &Source, text_models: bool) -> Scope<'_> {
-    let columns = source.columns.iter().map(|column| (column.name.as_str(), Some(column.dtype)));
-    let derived = source.derived.iter().map(|column| (column.name.as_str(), Some(column.dtype)));
+    let columns = source
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), Some(column.dtype)));
+    let derived = source
+        .derived
+        .iter()
+        .map(|column| (column.name.as_str(), Some(column.dtype)));
     Scope {
         columns: columns.chain(derived).collect(),
         what: format!("a column of source `{}`", source.name),

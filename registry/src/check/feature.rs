@@ -46,7 +46,11 @@ pub(super) fn features(
 }
 
 /// A feature without its kind, which the caller adds.
-pub(super) fn plain(place: &Place<'_>, kind: FeatureKind, problems: &mut Problems) -> Option<Feature> {
+pub(super) fn plain(
+    place: &Place<'_>,
+    kind: FeatureKind,
+    problems: &mut Problems,
+) -> Option<Feature> {
     let dtype = dtype(place)?;
     Some(Feature {
         name: Arc::from(place.text_at("name")?),
@@ -70,7 +74,9 @@ pub(super) fn same_values(one: DType, other: DType) -> bool {
 
 /// Reports a `dtype` that is not what the feature gives.
 pub(super) fn check_dtype(place: &Place<'_>, given: DType, what: &str, problems: &mut Problems) {
-    let Some(dtype) = dtype(place).filter(|dtype| !same_values(*dtype, given)) else { return };
+    let Some(dtype) = dtype(place).filter(|dtype| !same_values(*dtype, given)) else {
+        return;
+    };
     let place = place.get("dtype").unwrap_or_else(|| place.clone());
     problems.push(place.problem(format!("`{dtype}` for {what}"), format!("`{given}`")));
 }
@@ -84,20 +90,23 @@ fn value(place: &Place<'_>, source: &Source, problems: &mut Problems) -> Option<
     }
     let at = place.get("column").or_else(|| place.get("name"))?;
     let name = at.text()?;
-    let columns = source.columns.iter().map(|column| (column.name.as_str(), column.dtype));
-    let derived = source.derived.iter().map(|column| (column.name.as_str(), column.dtype));
+    let columns = source
+        .columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.dtype));
+    let derived = source
+        .derived
+        .iter()
+        .map(|column| (column.name.as_str(), column.dtype));
     let columns: Vec<(&str, DType)> = columns.chain(derived).collect();
-    match columns.iter().find(|(known, _)| *known == name) {
-        Some((_, dtype)) => {
-            check_dtype(place, *dtype, &format!("column `{name}`"), problems);
-        }
-        None => {
-            let names = || columns.iter().map(|(known, _)| *known);
-            let expected = format!("a column of source `{}`: {}", source.name, listed(names()));
-            let mut problem = at.problem(format!("no column `{name}`"), expected);
-            problem.suggestion = nearest(name, names());
-            problems.push(problem);
-        }
+    if let Some((_, dtype)) = columns.iter().find(|(known, _)| *known == name) {
+        check_dtype(place, *dtype, &format!("column `{name}`"), problems);
+    } else {
+        let names = || columns.iter().map(|(known, _)| *known);
+        let expected = format!("a column of source `{}`: {}", source.name, listed(names()));
+        let mut problem = at.problem(format!("no column `{name}`"), expected);
+        problem.suggestion = nearest(name, names());
+        problems.push(problem);
     }
     let columns = ValueColumns::One(vec![name.to_owned()]);
     plain(place, FeatureKind::Value { columns }, problems)
@@ -112,17 +121,26 @@ struct Declared {
 impl Declared {
     fn all(place: &Place<'_>) -> Vec<Declared> {
         let dtype = dtype(place);
-        expanded_names(place).into_iter().map(|name| Declared { name, dtype }).collect()
+        expanded_names(place)
+            .into_iter()
+            .map(|name| Declared { name, dtype })
+            .collect()
     }
 }
 
 /// A feature's names: its own, or one per window.
 fn expanded_names(place: &Place<'_>) -> Vec<String> {
-    let Some(name) = place.text_at("name") else { return Vec::new() };
+    let Some(name) = place.text_at("name") else {
+        return Vec::new();
+    };
     match place.get("windows") {
         Some(windows) => {
             let spans = windows.items();
-            spans.iter().filter_map(Place::text).map(|span| format!("{name}_{span}")).collect()
+            spans
+                .iter()
+                .filter_map(Place::text)
+                .map(|span| format!("{name}_{span}"))
+                .collect()
         }
         None => vec![name.to_owned()],
     }
@@ -130,8 +148,14 @@ fn expanded_names(place: &Place<'_>) -> Vec<String> {
 
 /// The names of a group's features as the file declares them.
 pub(super) fn declared(root: &Place<'_>, group: &str) -> Vec<String> {
-    let groups = root.section("feature_groups").into_iter().filter(|(name, _)| *name == group);
-    groups.flat_map(|(_, place)| place.list("features")).flat_map(|f| expanded_names(&f)).collect()
+    let groups = root
+        .section("feature_groups")
+        .into_iter()
+        .filter(|(name, _)| *name == group);
+    groups
+        .flat_map(|(_, place)| place.list("features"))
+        .flat_map(|f| expanded_names(&f))
+        .collect()
 }
 
 fn derived(place: &Place<'_>, declared: &[Declared], problems: &mut Problems) -> Option<Feature> {
@@ -142,7 +166,10 @@ fn derived(place: &Place<'_>, declared: &[Declared], problems: &mut Problems) ->
         }
     }
     let scope = Scope {
-        columns: declared.iter().map(|feature| (feature.name.as_str(), feature.dtype)).collect(),
+        columns: declared
+            .iter()
+            .map(|feature| (feature.name.as_str(), feature.dtype))
+            .collect(),
         what: "another feature of the group".to_owned(),
         text_models: false,
     };
@@ -166,9 +193,15 @@ fn check_order(places: &[Place<'_>], features: &[Feature], problems: &mut Proble
         .collect();
     for (index, (name, expression)) in derived.iter().enumerate() {
         let later = |used: &&str| derived[index..].iter().any(|(known, _)| known == used);
-        let Some(used) = expression.columns().into_iter().find(later) else { continue };
-        let place = places.iter().find(|place| place.text_at("name") == Some(*name));
-        let Some(place) = place.and_then(|place| place.get("expression")) else { continue };
+        let Some(used) = expression.columns().into_iter().find(later) else {
+            continue;
+        };
+        let place = places
+            .iter()
+            .find(|place| place.text_at("name") == Some(*name));
+        let Some(place) = place.and_then(|place| place.get("expression")) else {
+            continue;
+        };
         problems.push(match path(&derived, used, name) {
             Some(cycle) => place.problem(
                 format!("the circle {name} -> {}", cycle.join(" -> ")),
@@ -183,7 +216,11 @@ fn check_order(places: &[Place<'_>], features: &[Feature], problems: &mut Proble
 }
 
 /// How one derived feature leads to another, both ends included.
-fn path<'a>(derived: &[(&'a str, &'a Expression)], from: &'a str, to: &str) -> Option<Vec<&'a str>> {
+fn path<'a>(
+    derived: &[(&'a str, &'a Expression)],
+    from: &'a str,
+    to: &str,
+) -> Option<Vec<&'a str>> {
     let mut trails = vec![vec![from]];
     let mut seen = vec![from];
     while let Some(trail) = trails.pop() {
@@ -205,7 +242,10 @@ fn path<'a>(derived: &[(&'a str, &'a Expression)], from: &'a str, to: &str) -> O
 /// Reports names that two features of one entity share: they are fields of one row.
 pub(super) fn unique_names(root: &Place<'_>, entities: &[Entity], problems: &mut Problems) {
     for entity in entities {
-        let groups = root.section("feature_groups").into_iter().map(|(_, place)| place);
+        let groups = root
+            .section("feature_groups")
+            .into_iter()
+            .map(|(_, place)| place);
         let groups = groups.filter(|group| group.text_at("entity") == Some(entity.name.as_str()));
         check_unique(groups, entity, problems);
     }

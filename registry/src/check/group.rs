@@ -23,7 +23,9 @@ pub(super) fn groups(
     problems: &mut Problems,
 ) -> Vec<FeatureGroup> {
     let section = root.section("feature_groups").into_iter();
-    section.filter_map(|(name, place)| group(name, &place, context, problems)).collect()
+    section
+        .filter_map(|(name, place)| group(name, &place, context, problems))
+        .collect()
 }
 
 fn group(
@@ -36,7 +38,10 @@ fn group(
     let source = resolve(place, "source", &context.names.sources, problems)?;
     context.leakage.check_source(place, source, problems);
     let source = context.sources.iter().find(|known| known.name == source)?;
-    let entity = context.entities.iter().find(|known| Some(known.name.as_str()) == entity)?;
+    let entity = context
+        .entities
+        .iter()
+        .find(|known| Some(known.name.as_str()) == entity)?;
     if source.entity != entity.name {
         let found = format!("source `{}` of entity `{}`", source.name, source.entity);
         problems.push(place.problem(found, format!("a source of entity `{}`", entity.name)));
@@ -44,7 +49,10 @@ fn group(
     let features = feature::features(place, source, context.leakage, problems);
     check_max_age(place, &features, problems);
     let session_gap = place.get("session_gap");
-    if let Some(gap) = session_gap.as_ref().filter(|gap| gap.span() == Some(Span(0))) {
+    if let Some(gap) = session_gap
+        .as_ref()
+        .filter(|gap| gap.span() == Some(Span(0)))
+    {
         problems.push(gap.wrong("a span above 0"));
     }
     let mut group = FeatureGroup {
@@ -56,7 +64,9 @@ fn group(
         tags: place.texts_at("tags"),
         freshness: place.span_at("freshness"),
         max_age: place.span_at("max_age"),
-        session_gap: session_gap.and_then(|gap| gap.span()).unwrap_or(SESSION_GAP),
+        session_gap: session_gap
+            .and_then(|gap| gap.span())
+            .unwrap_or(SESSION_GAP),
         features,
         fingerprint: crate::Fingerprint(0),
     };
@@ -65,9 +75,14 @@ fn group(
 }
 
 fn check_max_age(place: &Place<'_>, features: &[Feature], problems: &mut Problems) {
-    let aggregate = features.iter().find(|f| matches!(f.kind, FeatureKind::Aggregate(_)));
+    let aggregate = features
+        .iter()
+        .find(|f| matches!(f.kind, FeatureKind::Aggregate(_)));
     if let (Some(place), Some(feature)) = (place.get("max_age"), aggregate) {
-        let found = format!("`max_age` on a group with the aggregation `{}`", feature.name);
+        let found = format!(
+            "`max_age` on a group with the aggregation `{}`",
+            feature.name
+        );
         problems.push(place.problem(found, "a group of values"));
     }
 }

@@ -7,7 +7,11 @@ use crate::place::Place;
 use crate::{DType, Draw, Instant, Label, LabelTarget, Problems, Source, Span, Split, shape};
 
 /// The parts of a training set unless the label says otherwise.
-pub(crate) const SPLIT: Split = Split { train: 0.7, valid: 0.15, by_time: false };
+pub(crate) const SPLIT: Split = Split {
+    train: 0.7,
+    valid: 0.15,
+    by_time: false,
+};
 
 pub(super) fn labels(
     root: &Place<'_>,
@@ -16,7 +20,9 @@ pub(super) fn labels(
     problems: &mut Problems,
 ) -> Vec<Label> {
     let section = root.section("labels").into_iter();
-    section.filter_map(|(name, place)| label(name, &place, names, sources, problems)).collect()
+    section
+        .filter_map(|(name, place)| label(name, &place, names, sources, problems))
+        .collect()
 }
 
 fn label(
@@ -76,7 +82,10 @@ fn target(place: &Place<'_>, source: &Source, problems: &mut Problems) -> Option
         problems.push(at.problem(found, "a source of events"));
     }
     let filter = condition(&at, "where", &source_scope(source, false), problems);
-    Some(LabelTarget::Inactivity { filter, horizon: horizon.span()? })
+    Some(LabelTarget::Inactivity {
+        filter,
+        horizon: horizon.span()?,
+    })
 }
 
 fn draw(place: &Place<'_>, source: &Source, problems: &mut Problems) -> Option<Draw> {
@@ -97,11 +106,17 @@ fn draw(place: &Place<'_>, source: &Source, problems: &mut Problems) -> Option<D
         problems.push(place.problem("no probability", "at least one `score: probability`"));
     }
     probability.sort_by(|one, other| one.0.total_cmp(&other.0));
-    Some(Draw { from: column.name.clone(), probability, seed: place.get("seed")?.whole()? })
+    Some(Draw {
+        from: column.name.clone(),
+        probability,
+        seed: place.get("seed")?.whole()?,
+    })
 }
 
 fn instant(place: &Place<'_>, source: &Source, problems: &mut Problems) -> Instant {
-    let Some(place) = place.get("instant") else { return Instant::DataClock };
+    let Some(place) = place.get("instant") else {
+        return Instant::DataClock;
+    };
     if let Some(instant) = place.instant() {
         return Instant::Fixed(instant);
     }
@@ -118,7 +133,9 @@ fn instant(place: &Place<'_>, source: &Source, problems: &mut Problems) -> Insta
 }
 
 fn split(place: &Place<'_>, problems: &mut Problems) -> Split {
-    let Some(place) = place.get("split") else { return SPLIT };
+    let Some(place) = place.get("split") else {
+        return SPLIT;
+    };
     let (Some(train), Some(valid)) = (place.number_at("train"), place.number_at("valid")) else {
         return SPLIT;
     };
@@ -131,5 +148,9 @@ fn split(place: &Place<'_>, problems: &mut Problems) -> Split {
         let found = format!("shares that add up to {}", train + valid + test);
         problems.push(place.problem(found, "shares that add up to 1"));
     }
-    Split { train, valid, by_time: place.text_at("by") == Some("time") }
+    Split {
+        train,
+        valid,
+        by_time: place.text_at("by") == Some("time"),
+    }
 }

@@ -15,10 +15,15 @@ pub(crate) struct Leakage {
 
 impl Leakage {
     pub(crate) fn of(labels: &[Label], sources: &[Source], entities: &[Entity]) -> Leakage {
-        let mut leakage =
-            Leakage { sources: Vec::new(), columns: Vec::new(), targets: Vec::new() };
+        let mut leakage = Leakage {
+            sources: Vec::new(),
+            columns: Vec::new(),
+            targets: Vec::new(),
+        };
         for label in labels {
-            leakage.targets.push((label.column.clone(), label.name.clone()));
+            leakage
+                .targets
+                .push((label.column.clone(), label.name.clone()));
             // An inactivity label looks behind the instant and features look before it, so
             // both may read the same events.
             if matches!(label.target, LabelTarget::Inactivity { .. }) {
@@ -27,7 +32,9 @@ impl Leakage {
             let Some(source) = sources.iter().find(|source| source.name == label.source) else {
                 continue;
             };
-            leakage.sources.push((source.name.clone(), label.name.clone()));
+            leakage
+                .sources
+                .push((source.name.clone(), label.name.clone()));
             let key = entities.iter().find(|entity| entity.name == source.entity);
             let is_answer = |column: &str| {
                 key.is_none_or(|entity| entity.key != column)
@@ -62,7 +69,11 @@ impl Leakage {
     ) {
         let name = &*feature.name;
         let expected = "a feature that does not hold the answer (leakage)";
-        let named = self.columns.iter().chain(&self.targets).find(|(column, _)| column == name);
+        let named = self
+            .columns
+            .iter()
+            .chain(&self.targets)
+            .find(|(column, _)| column == name);
         if let Some((column, label)) = named {
             let found = format!("`{column}`, a column of label `{label}`");
             problems.push(place.problem(found, expected));

@@ -48,12 +48,16 @@ impl Registry {
 
 /// What "now" means for a file.
 pub(crate) fn clock(root: &Place<'_>) -> Clock {
-    if root.text_at("clock") == Some("data") { Clock::Data } else { Clock::Wall }
+    if root.text_at("clock") == Some("data") {
+        Clock::Data
+    } else {
+        Clock::Wall
+    }
 }
 
 fn read(root: &Place<'_>, problems: &mut Problems) -> Registry {
     let names = Names::of(root);
-    names.check_groups_and_labels(root, problems);
+    names::check_groups_and_labels(root, problems);
     let entities = entity::entities(root, problems);
     let sources = source::sources(root, &names, &entities, problems);
     let labels = label::labels(root, &names, &sources, problems);

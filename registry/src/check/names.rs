@@ -13,18 +13,26 @@ pub(super) struct Names<'a> {
 
 impl<'a> Names<'a> {
     pub(super) fn of(root: &Place<'a>) -> Names<'a> {
-        let names = |section| root.section(section).into_iter().map(|(name, _)| name).collect();
-        Names { entities: names("entities"), sources: names("sources") }
+        let names = |section| {
+            root.section(section)
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect()
+        };
+        Names {
+            entities: names("entities"),
+            sources: names("sources"),
+        }
     }
+}
 
-    /// Groups and labels are stored side by side, so they share their names.
-    pub(super) fn check_groups_and_labels(&self, root: &Place<'_>, problems: &mut Problems) {
-        let groups = root.section("feature_groups");
-        for (name, label) in root.section("labels") {
-            if groups.iter().any(|(group, _)| *group == name) {
-                let found = format!("the label `{name}` beside a feature group of that name");
-                problems.push(label.problem(found, "another name"));
-            }
+/// Groups and labels are stored side by side, so they share their names.
+pub(super) fn check_groups_and_labels(root: &Place<'_>, problems: &mut Problems) {
+    let groups = root.section("feature_groups");
+    for (name, label) in root.section("labels") {
+        if groups.iter().any(|(group, _)| *group == name) {
+            let found = format!("the label `{name}` beside a feature group of that name");
+            problems.push(label.problem(found, "another name"));
         }
     }
 }

@@ -40,7 +40,11 @@ pub(crate) fn expectations(
     let rules = places.iter().filter_map(|place| {
         let rule = rule(place, dtype, problems)?;
         let warns = place.text_at("severity") == Some("warn");
-        let severity = if warns { Severity::Warn } else { Severity::Error };
+        let severity = if warns {
+            Severity::Warn
+        } else {
+            Severity::Error
+        };
         Some(Expectation { rule, severity })
     });
     rules.collect()
@@ -55,7 +59,9 @@ fn rule(place: &Place<'_>, dtype: DType, problems: &mut Problems) -> Option<Rule
         if items.is_empty() {
             problems.push(place.problem("an empty list", "at least one value"));
         }
-        let values = items.iter().filter_map(|item| literal(item, dtype, problems));
+        let values = items
+            .iter()
+            .filter_map(|item| literal(item, dtype, problems));
         return Some(Rule::In(values.collect()));
     }
     if let Some(place) = place.get("null_share") {

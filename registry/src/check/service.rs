@@ -16,7 +16,9 @@ pub(crate) fn services(
     problems: &mut Problems,
 ) -> Vec<FeatureService> {
     let section = root.section("feature_services").into_iter();
-    section.map(|(name, place)| service(name, &place, root, groups, labels, problems)).collect()
+    section
+        .map(|(name, place)| service(name, &place, root, groups, labels, problems))
+        .collect()
 }
 
 fn service(
@@ -30,20 +32,23 @@ fn service(
     let mut features: Vec<(String, Arc<str>)> = Vec::new();
     let mut entity = None;
     for item in place.list("features") {
-        let Some(group) = group_of(&item, root, groups, labels, problems) else { continue };
+        let Some(group) = group_of(&item, root, groups, labels, problems) else {
+            continue;
+        };
         if *entity.get_or_insert(group.entity.as_str()) != group.entity {
             let found = format!("{} of entity `{}`", item.found(), group.entity);
             problems.push(item.problem(found, "features of one entity"));
         }
-        for feature in features_of(&item, root, group, problems) {
-            let entry = (group.name.clone(), feature);
-            if features.contains(&entry) {
-                let found = format!("`{}:{}` a second time", entry.0, entry.1);
-                problems.push(item.problem(found, "every feature once"));
-            } else {
-                features.push(entry);
-            }
+        let named = features_of(&item, root, group, problems);
+        let named = named
+            .into_iter()
+            .map(|feature| (group.name.clone(), feature));
+        let (repeated, fresh): (Vec<_>, Vec<_>) = named.partition(|one| features.contains(one));
+        if let Some((group, feature)) = repeated.first() {
+            let found = format!("`{group}:{feature}` a second time");
+            problems.push(item.problem(found, "every feature once"));
         }
+        features.extend(fresh);
     }
     let label = label(place, root, labels, entity, problems);
     FeatureService {
@@ -84,7 +89,12 @@ fn features_of(
     group: &FeatureGroup,
     problems: &mut Problems,
 ) -> Vec<Arc<str>> {
-    let all = || group.features.iter().map(|feature| Arc::clone(&feature.name));
+    let all = || {
+        group
+            .features
+            .iter()
+            .map(|feature| Arc::clone(&feature.name))
+    };
     let Some((_, name)) = item.text().and_then(|text| text.split_once(':')) else {
         return all().collect();
     };
@@ -108,12 +118,20 @@ fn label(
 ) -> Option<String> {
     let at = place.get("label")?;
     let name = at.text()?;
-    let declared: Vec<&str> = root.section("labels").into_iter().map(|(name, _)| name).collect();
+    let declared: Vec<&str> = root
+        .section("labels")
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     let label = labels.iter().find(|label| label.name == name);
     if label.is_none() && !declared.contains(&name) {
         // In the original form labels are not declared as such.
         let known = labels.iter().map(|label| label.name.as_str());
-        let known: Vec<&str> = if declared.is_empty() { known.collect() } else { declared };
+        let known: Vec<&str> = if declared.is_empty() {
+            known.collect()
+        } else {
+            declared
+        };
         let names = || known.iter().copied();
         let mut problem = at.wrong(listed(names()));
         problem.suggestion = nearest(name, names());

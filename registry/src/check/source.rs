@@ -16,7 +16,9 @@ pub(super) fn sources(
     problems: &mut Problems,
 ) -> Vec<Source> {
     let section = root.section("sources").into_iter();
-    section.filter_map(|(name, place)| source(name, &place, names, entities, problems)).collect()
+    section
+        .filter_map(|(name, place)| source(name, &place, names, entities, problems))
+        .collect()
 }
 
 fn source(
@@ -32,14 +34,20 @@ fn source(
         .into_iter()
         .filter_map(|(name, dtype)| {
             let dtype = DType::named(dtype.text()?)?;
-            Some(Column { name: name.to_owned(), dtype })
+            Some(Column {
+                name: name.to_owned(),
+                dtype,
+            })
         })
         .collect();
     // With a broken column every expression over the source would be reported as well.
     if columns.len() < place.section("columns").len() {
         return None;
     }
-    if let Some(entity) = entities.iter().find(|known| Some(known.name.as_str()) == entity) {
+    if let Some(entity) = entities
+        .iter()
+        .find(|known| Some(known.name.as_str()) == entity)
+    {
         check_key(place, entity, &columns, problems);
     }
     check_event_time(place, &columns, problems);
@@ -50,7 +58,9 @@ fn source(
         entity: entity?.to_owned(),
         event_time: place.text_at("event_time").map(str::to_owned),
         id: place.text_at("id").map(str::to_owned),
-        allowed_lateness: place.span_at("allowed_lateness").unwrap_or(ALLOWED_LATENESS),
+        allowed_lateness: place
+            .span_at("allowed_lateness")
+            .unwrap_or(ALLOWED_LATENESS),
         columns,
         derived: Vec::new(),
     };
@@ -61,7 +71,10 @@ fn source(
 fn check_key(place: &Place<'_>, entity: &Entity, columns: &[Column], problems: &mut Problems) {
     let fits = |dtype: DType| dtype == entity.dtype || (dtype.is_text() && entity.dtype.is_text());
     let place = place.get("columns").unwrap_or_else(|| place.clone());
-    let wanted = format!("`{}: {}`, the key of entity `{}`", entity.key, entity.dtype, entity.name);
+    let wanted = format!(
+        "`{}: {}`, the key of entity `{}`",
+        entity.key, entity.dtype, entity.name
+    );
     match columns.iter().find(|column| column.name == entity.key) {
         Some(column) if fits(column.dtype) => {}
         Some(column) => {
@@ -72,7 +85,9 @@ fn check_key(place: &Place<'_>, entity: &Entity, columns: &[Column], problems: &
 }
 
 fn check_event_time(place: &Place<'_>, columns: &[Column], problems: &mut Problems) {
-    let Some(column) = column_at(place, "event_time", columns, problems) else { return };
+    let Some(column) = column_at(place, "event_time", columns, problems) else {
+        return;
+    };
     if let (Some(place), true) = (place.get("event_time"), column.dtype != DType::Timestamp) {
         let found = format!("`{}` of type {}", column.name, column.dtype);
         problems.push(place.problem(found, "a column of type timestamp"));
@@ -109,7 +124,11 @@ fn derive(place: &Place<'_>, source: &mut Source, problems: &mut Problems) -> Op
         let parsed = expression::parse(&place, &expression::source_scope(source, true), problems);
         match parsed.map(|parsed| (parsed.expression, parsed.dtype)) {
             Some((expression, Some(dtype))) => {
-                source.derived.push(DerivedColumn { name: name.to_owned(), dtype, expression });
+                source.derived.push(DerivedColumn {
+                    name: name.to_owned(),
+                    dtype,
+                    expression,
+                });
             }
             Some((_, None)) => {
                 problems.push(place.wrong("an expression that is not always null"));

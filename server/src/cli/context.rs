@@ -109,8 +109,9 @@ impl Context {
     }
 }
 
-/// Sizes the pool that jobs run on.
+/// Sizes the pool that jobs run on, if the command line says how.
 pub(super) fn start_threads(threads: Option<usize>) -> anyhow::Result<()> {
-    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
+    let Some(threads) = threads else { return Ok(()) };
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
     builder.build_global().context("start the threads of the jobs")
 }

@@ -18,6 +18,8 @@ mod synth;
 mod train;
 mod up;
 
+use std::ffi::OsString;
+
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use context::Common;
@@ -56,9 +58,10 @@ enum Command {
 
 /// Reads the command line and the settings beneath it, and runs the command. Usage errors
 /// end the process with 2.
-pub fn run() -> anyhow::Result<()> {
+pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> anyhow::Result<()> {
     let command = settings::beneath(Cli::command())?;
-    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let matches = command.get_matches_from(args);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     context::start_threads(cli.common.threads)?;
     match cli.command {
         Command::Up(args) => up::run(&cli.common, &args),

@@ -1,16 +1,19 @@
 //! `granary serve`: both front doors over the online store, until told to stop.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use anyhow::bail;
 use granary_registry::Span;
 use granary_storage::write_atomic;
 use serde_json::json;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::context::{Common, Context};
 use crate::control::ControlListener;
 use crate::service::{Flusher, Service, ServiceOptions};
-use crate::{http, resp};
 
 /// Serve features and predictions over HTTP and RESP
 #[derive(clap::Args, Debug)]
@@ -137,17 +140,34 @@ pub(super) fn serve(
     outcome
 }
 
+/// Serves until SIGTERM or SIGINT.
 fn run_doors(service: &Service, bound: Bound) -> anyhow::Result<()> {
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let resp = bound.resp.map(|listener| {
-        let (service, stopped) = (service.clone(), stopped.clone());
-        std::thread::spawn(move || resp::run(listener, service, threads, stopped))
+    let (stop, stopped) = watch::channel(false);
+    let signals = signals()?;
+    // Ends with the process, if the doors end by themselves.
+    std::thread::spawn(move || {
+        if let Err(error) = wait_for(signals) {
+            tracing::error!(%error, "signals are not heard");
+        }
+        let _ = stop.send(true);
     });
-    let outcome = http::run(bound.http, service.clone(), threads, stopped);
-    let _ = stop.send(true);
-    if let Some(resp) = resp {
-        resp.join().map_err(|_| anyhow::anyhow!("a RESP thread panicked"))??;
-    }
-    Ok(outcome?)
+    Ok(crate::serve(service, bound.http, bound.resp, threads, &stopped)?)
+}
+
+/// A runtime that hears signals; made before the doors open, so that none is missed.
+fn signals() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_io().build()
+}
+
+fn wait_for(runtime: Runtime) -> io::Result<()> {
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
 }

@@ -127,7 +127,9 @@ pub fn get(
     let features = (!features.is_empty()).then_some(&places[..]);
     let lookup = Lookup { key, features, as_of: instant(as_of) };
     let row = service.features(lookup).map_err(text)?;
-    json_value(&json::feature_row(&catalog, &row))
+    let mut bytes = Vec::new();
+    json::write_row(&mut bytes, &catalog.key, &row);
+    serde_json::from_slice(&bytes).map_err(text)
 }
 
 /// One entity's churn probability in the shape of `POST /predict`.
@@ -136,11 +138,9 @@ pub fn predict(service: &Service, key: &str) -> Result<serde_json::Value, String
     let catalog = service.catalog();
     let predictions = service.predict(&[subject]).map_err(text)?;
     let prediction = predictions.into_iter().next().ok_or("no answer")?.map_err(text)?;
-    json_value(&json::prediction(&catalog, &prediction))
-}
-
-fn json_value(bytes: &[u8]) -> Result<serde_json::Value, String> {
-    serde_json::from_slice(bytes).map_err(text)
+    let mut bytes = Vec::new();
+    json::write_prediction(&mut bytes, &catalog.key, &prediction);
+    serde_json::from_slice(&bytes).map_err(text)
 }
 
 fn shape(result: impl Serialize) -> Result<serde_json::Value, String> {

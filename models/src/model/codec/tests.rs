@@ -22,13 +22,25 @@ fn a_decoded_model_is_the_same_model() {
 #[test]
 fn foreign_old_and_cut_bytes_are_told_apart() {
     let bytes = trained().0[0].encode();
-    assert!(matches!(Model::decode(b"PAR1 something else"), Err(Error::NotAModel)));
+    assert!(matches!(
+        Model::decode(b"PAR1 something else"),
+        Err(Error::NotAModel)
+    ));
     assert!(matches!(Model::decode(b""), Err(Error::NotAModel)));
     let mut newer = bytes.clone();
     newer[4] = 2;
-    assert!(matches!(Model::decode(&newer), Err(Error::Format { found: 2, supported: 1 })));
+    assert!(matches!(
+        Model::decode(&newer),
+        Err(Error::Format {
+            found: 2,
+            supported: 1
+        })
+    ));
     for length in [5, 20, HEADER, bytes.len() - 1] {
-        assert!(matches!(Model::decode(&bytes[..length]), Err(Error::Corrupt { .. })), "{length}");
+        assert!(
+            matches!(Model::decode(&bytes[..length]), Err(Error::Corrupt { .. })),
+            "{length}"
+        );
     }
 }
 

@@ -1,65 +1,13 @@
-//! Values out of Arrow columns and into them. Called by the folds that keep values as
-//! they are, by the builders of feature columns and by readers of stored features.
+//! Values into Arrow columns. Called by whatever finalizes features, and for live events.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, FixedSizeListArray, FixedSizeListBuilder, Float32Builder, Float64Builder,
-    Int64Builder, StringDictionaryBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BooleanBuilder, FixedSizeListArray, FixedSizeListBuilder, Float32Builder,
+    Float64Builder, Int64Builder, StringDictionaryBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{
-    DataType, Field, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit,
-    TimestampMicrosecondType,
-};
-use granary_registry::{DType, EventTime, Value};
-
-/// The value in a row of a column; null for a type that no source reader makes.
-pub fn value_at(array: &dyn Array, row: usize) -> Value {
-    if array.is_null(row) {
-        return Value::Null;
-    }
-    match array.data_type() {
-        DataType::Int64 => Value::Int(array.as_primitive::<Int64Type>().value(row)),
-        DataType::Float64 => Value::float(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Boolean => Value::Bool(array.as_boolean().value(row)),
-        DataType::Utf8 => Value::Text(Arc::from(array.as_string::<i32>().value(row))),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
-            Value::Timestamp(EventTime(micros))
-        }
-        DataType::Dictionary(_, _) => {
-            let dictionary = array.as_dictionary::<Int32Type>();
-            dictionary.key(row).map_or(Value::Null, |key| value_at(dictionary.values(), key))
-        }
-        DataType::FixedSizeList(_, _) => vector(&array.as_fixed_size_list().value(row)),
-        DataType::List(_) => vector(&array.as_list::<i32>().value(row)),
-        _ => Value::Null,
-    }
-}
-
-fn vector(elements: &ArrayRef) -> Value {
-    match elements.as_primitive_opt::<Float32Type>() {
-        Some(floats) => Value::Vector(floats.values().to_vec().into()),
-        None => Value::Null,
-    }
-}
-
-/// The Arrow type of a stored feature. `dimension` is that of a vector.
-pub fn arrow_type(dtype: DType, dimension: usize) -> DataType {
-    match dtype {
-        DType::Int => DataType::Int64,
-        DType::Float => DataType::Float64,
-        DType::Bool => DataType::Boolean,
-        DType::Text | DType::Categorical => {
-            DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
-        }
-        DType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-        DType::Vector => {
-            let item = Field::new("item", DataType::Float32, true);
-            DataType::FixedSizeList(Arc::new(item), dimension as i32)
-        }
-    }
-}
+use arrow::datatypes::Int32Type;
+use granary_registry::{DType, Value};
 
 /// Collects values of one feature into a column.
 pub enum ColumnBuilder {

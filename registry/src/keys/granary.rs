@@ -1,123 +1,7 @@
-//! The keys of a registry file, section by section: the one description that `shape` checks
-//! files against and `schema` turns into the JSON Schema for editors.
+//! The keys of the form to write: a file with entities, sources, groups, labels and services.
 
+use super::{Key, MapKey, Shape, Table, optional, required};
 use crate::{DType, Imputation};
-
-/// What may stand at a place.
-pub(crate) enum Shape {
-    /// Any text.
-    Text,
-    /// A text that can be part of a file name and a key.
-    Name,
-    /// `true` or `false`.
-    Bool,
-    /// A whole number from 0.
-    Whole,
-    /// Any finite number.
-    Number,
-    /// A number, a text, `true` or `false`.
-    Literal,
-    /// `30d`
-    Span,
-    /// `2026-01-31T12:00:00Z`
-    Instant,
-    /// An SQL expression.
-    Expression,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// A list.
-    List(&'static Shape),
-    /// A list, or one without its brackets.
-    OneOrMany(&'static Shape),
-    /// A map whose keys the user chooses.
-    Map(MapKey, &'static Shape),
-    /// A map with these keys.
-    Table(&'static Table),
-    /// Any of these.
-    Either(&'static [Shape]),
-}
-
-/// What the keys of a map are.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MapKey {
-    /// Names of the registry.
-    Name,
-    /// Columns of a file, which may have any name.
-    Column,
-    /// Scores.
-    Number,
-}
-
-/// A map with fixed keys.
-pub(crate) struct Table {
-    /// Its name in the JSON Schema.
-    pub(crate) name: &'static str,
-    /// What it describes.
-    pub(crate) doc: &'static str,
-    /// Its keys, in the order to write them.
-    pub(crate) keys: &'static [Key],
-    /// Exactly one of these must be there, if there are any.
-    pub(crate) one_of: &'static [&'static str],
-}
-
-/// A key of a table.
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
-    pub(crate) shape: Shape,
-    pub(crate) required: bool,
-    pub(crate) doc: &'static str,
-}
-
-const fn required(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key { name, shape, required: true, doc }
-}
-
-const fn optional(name: &'static str, shape: Shape, doc: &'static str) -> Key {
-    Key { name, shape, required: false, doc }
-}
-
-/// The names of all types.
-const DTYPES: [&str; DType::NAMES.len()] = {
-    let mut names = [""; DType::NAMES.len()];
-    let mut index = 0;
-    while index < names.len() {
-        names[index] = DType::NAMES[index].0;
-        index += 1;
-    }
-    names
-};
-
-/// The names of all aggregations.
-pub(crate) const AGGREGATIONS: [&str; 13] = [
-    "count", "sum", "mean", "min", "max", "variance", "stddev", "first", "last", "count_by",
-    "sessions", "session_length", "days_since_last",
-];
-
-const TEXTS: Shape = Shape::List(&Shape::Text);
-const DESCRIPTION: Key = optional("description", Shape::Text, "For people.");
-const OWNER: Key = optional("owner", Shape::Text, "Who to ask.");
-const TAGS: Key = optional("tags", TEXTS, "For people and access rules, such as `pii`.");
-const SERVICES: Key = optional(
-    "feature_services",
-    Shape::Map(MapKey::Name, &Shape::Table(&SERVICE)),
-    "The named feature lists of models.",
-);
-const CLOCK: Key = optional(
-    "clock",
-    Shape::Choice(&["wall", "data"]),
-    "What `now` means for reads without an instant: the machine's clock, or one microsecond past the newest event. Default wall.",
-);
-const DTYPE: Key = required("dtype", Shape::Choice(&DTYPES), "The type of its values.");
-const IMPUTATION: Key = optional(
-    "imputation",
-    Shape::Either(&[Shape::Choice(&Imputation::NAMES), Shape::Table(&CONSTANT)]),
-    "How training sets fill its nulls, fitted on the training part. Stores and reads never fill.",
-);
-const EXPECT: Key = optional(
-    "expect",
-    Shape::List(&Shape::Table(&EXPECTATION)),
-    "Rules that every build checks.",
-);
 
 /// A whole file.
 pub(crate) const FILE: Table = Table {
@@ -155,9 +39,21 @@ const ENTITY: Table = Table {
     name: "entity",
     doc: "A kind of thing that features describe.",
     keys: &[
-        required("key", Shape::Name, "The join key column, such as `user_id`."),
-        optional("type", Shape::Choice(&["text", "int"]), "The key's type. Default text."),
-        optional("prefix", Shape::Text, "Prefix of its rows over RESP. Default `<name>:`."),
+        required(
+            "key",
+            Shape::Name,
+            "The join key column, such as `user_id`.",
+        ),
+        optional(
+            "type",
+            Shape::Choice(&["text", "int"]),
+            "The key's type. Default text.",
+        ),
+        optional(
+            "prefix",
+            Shape::Text,
+            "Prefix of its rows over RESP. Default `<name>:`.",
+        ),
     ],
     one_of: &[],
 };
@@ -177,7 +73,11 @@ const SOURCE: Table = Table {
             Shape::Text,
             "The column with the instant of a row. A table without one is valid from the beginning of time.",
         ),
-        optional("id", Shape::Text, "The column that tells copies of an event."),
+        optional(
+            "id",
+            Shape::Text,
+            "The column that tells copies of an event.",
+        ),
         optional(
             "allowed_lateness",
             Shape::Span,
@@ -216,8 +116,16 @@ const GROUP: Table = Table {
             Shape::Span,
             "How old a value may be before reads answer null. For groups of values alone.",
         ),
-        optional("session_gap", Shape::Span, "Longest gap inside a session. Default 30m."),
-        required("features", Shape::List(&Shape::Table(&FEATURE)), "Its features."),
+        optional(
+            "session_gap",
+            Shape::Span,
+            "Longest gap inside a session. Default 30m.",
+        ),
+        required(
+            "features",
+            Shape::List(&Shape::Table(&FEATURE)),
+            "Its features.",
+        ),
     ],
     one_of: &[],
 };
@@ -226,17 +134,33 @@ const FEATURE: Table = Table {
     name: "feature",
     doc: "A value (a column as it stands), an aggregation, or an expression over other features of the group.",
     keys: &[
-        required("name", Shape::Name, "Its name, unique among all features of the entity."),
+        required(
+            "name",
+            Shape::Name,
+            "Its name, unique among all features of the entity.",
+        ),
         DTYPE,
         DESCRIPTION,
-        optional("column", Shape::Text, "A value's column, if its name is another."),
+        optional(
+            "column",
+            Shape::Text,
+            "A value's column, if its name is another.",
+        ),
         optional(
             "aggregation",
             Shape::Choice(&AGGREGATIONS),
             "How the entity's rows are folded into one value.",
         ),
-        optional("input", Shape::Expression, "What is folded: a column or an SQL expression."),
-        optional("where", Shape::Expression, "Only rows for which this SQL condition is true."),
+        optional(
+            "input",
+            Shape::Expression,
+            "What is folded: a column or an SQL expression.",
+        ),
+        optional(
+            "where",
+            Shape::Expression,
+            "Only rows for which this SQL condition is true.",
+        ),
         optional("window", Shape::Span, "Only rows this near to the instant."),
         optional(
             "windows",
@@ -281,9 +205,21 @@ const EXPECTATION: Table = Table {
             Shape::Table(&RANGE),
             "Within the bounds, ends included; nulls are not looked at.",
         ),
-        optional("in", Shape::List(&Shape::Literal), "One of these; nulls are not looked at."),
-        optional("unique", Shape::Bool, "No value twice; nulls are not looked at."),
-        optional("null_share", Shape::Number, "At most this share of nulls, 0 to 1."),
+        optional(
+            "in",
+            Shape::List(&Shape::Literal),
+            "One of these; nulls are not looked at.",
+        ),
+        optional(
+            "unique",
+            Shape::Bool,
+            "No value twice; nulls are not looked at.",
+        ),
+        optional(
+            "null_share",
+            Shape::Number,
+            "At most this share of nulls, 0 to 1.",
+        ),
         optional(
             "severity",
             Shape::Choice(&["error", "warn"]),
@@ -314,8 +250,16 @@ const LABEL: Table = Table {
             Shape::Text,
             "The source it reads. None of its columns can be a feature, unless the label is an inactivity rule.",
         ),
-        optional("column", Shape::Text, "The column with the label, 0/1 or true/false."),
-        optional("draw", Shape::Table(&DRAW), "Drawn by hash of seed and key."),
+        optional(
+            "column",
+            Shape::Text,
+            "The column with the label, 0/1 or true/false.",
+        ),
+        optional(
+            "draw",
+            Shape::Table(&DRAW),
+            "Drawn by hash of seed and key.",
+        ),
         optional(
             "inactivity",
             Shape::Table(&INACTIVITY),
@@ -359,7 +303,11 @@ const INACTIVITY: Table = Table {
     name: "inactivity",
     doc: "No event of a kind within a horizon after the instant.",
     keys: &[
-        optional("where", Shape::Expression, "The kind of event. Default any."),
+        optional(
+            "where",
+            Shape::Expression,
+            "The kind of event. Default any.",
+        ),
         required("horizon", Shape::Span, "How far behind the instant."),
     ],
     one_of: &[],
@@ -368,7 +316,11 @@ const INACTIVITY: Table = Table {
 const INSTANT_COLUMN: Table = Table {
     name: "instant_column",
     doc: "An instant per row.",
-    keys: &[required("column", Shape::Text, "A timestamp column of the label's source.")],
+    keys: &[required(
+        "column",
+        Shape::Text,
+        "A timestamp column of the label's source.",
+    )],
     one_of: &[],
 };
 
@@ -378,7 +330,11 @@ const SPLIT: Table = Table {
     keys: &[
         required("train", Shape::Number, "Share to learn from."),
         required("valid", Shape::Number, "Share to choose by."),
-        optional("test", Shape::Number, "Share to report on. Default the rest."),
+        optional(
+            "test",
+            Shape::Number,
+            "Share to report on. Default the rest.",
+        ),
         optional(
             "by",
             Shape::Choice(&["key", "time"]),
@@ -399,55 +355,56 @@ const SERVICE: Table = Table {
     one_of: &[],
 };
 
-/// A whole file in the original form.
-pub(crate) const ORIGINAL_FILE: Table = Table {
-    name: "original_registry",
-    doc: "The form without entities and sources: groups with keys that declare only values.",
-    keys: &[
-        optional("project", Shape::Name, "Name of the project. Default churn."),
-        CLOCK,
-        required(
-            "feature_groups",
-            Shape::Map(MapKey::Name, &Shape::Table(&ORIGINAL_GROUP)),
-            "Tables of values. One named churn_label is the label.",
-        ),
-        SERVICES,
-    ],
-    one_of: &[],
+/// The names of all types.
+const DTYPES: [&str; DType::NAMES.len()] = {
+    let mut names = [""; DType::NAMES.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = DType::NAMES[index].0;
+        index += 1;
+    }
+    names
 };
 
-const ORIGINAL_GROUP: Table = Table {
-    name: "original_feature_group",
-    doc: "A table of values.",
-    keys: &[
-        DESCRIPTION,
-        required(
-            "keys",
-            Shape::OneOrMany(&Shape::Name),
-            "The one key column; `user_id` is the key of entity `user`.",
-        ),
-        optional("source", Shape::Text, "The raw table that the values once came from."),
-        OWNER,
-        TAGS,
-        optional(
-            "freshness",
-            Shape::Either(&[Shape::Span, Shape::Choice(&["static"])]),
-            "How old the group's data may be. For monitoring; never changes a value.",
-        ),
-        required("features", Shape::List(&Shape::Table(&ORIGINAL_FEATURE)), "Its columns."),
-    ],
-    one_of: &[],
-};
+/// The names of all aggregations.
+const AGGREGATIONS: [&str; 13] = [
+    "count",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "variance",
+    "stddev",
+    "first",
+    "last",
+    "count_by",
+    "sessions",
+    "session_length",
+    "days_since_last",
+];
 
-const ORIGINAL_FEATURE: Table = Table {
-    name: "original_feature",
-    doc: "A value: the column of the same name.",
-    keys: &[
-        required("name", Shape::Name, "Its name, unique among all features of the entity."),
-        DTYPE,
-        DESCRIPTION,
-        IMPUTATION,
-        EXPECT,
-    ],
-    one_of: &[],
-};
+const TEXTS: Shape = Shape::List(&Shape::Text);
+pub(super) const DESCRIPTION: Key = optional("description", Shape::Text, "For people.");
+pub(super) const OWNER: Key = optional("owner", Shape::Text, "Who to ask.");
+pub(super) const TAGS: Key = optional("tags", TEXTS, "For people and access rules, such as `pii`.");
+pub(super) const SERVICES: Key = optional(
+    "feature_services",
+    Shape::Map(MapKey::Name, &Shape::Table(&SERVICE)),
+    "The named feature lists of models.",
+);
+pub(super) const CLOCK: Key = optional(
+    "clock",
+    Shape::Choice(&["wall", "data"]),
+    "What `now` means for reads without an instant: the machine's clock, or one microsecond past the newest event. Default wall.",
+);
+pub(super) const DTYPE: Key = required("dtype", Shape::Choice(&DTYPES), "The type of its values.");
+pub(super) const IMPUTATION: Key = optional(
+    "imputation",
+    Shape::Either(&[Shape::Choice(&Imputation::NAMES), Shape::Table(&CONSTANT)]),
+    "How training sets fill its nulls, fitted on the training part. Stores and reads never fill.",
+);
+pub(super) const EXPECT: Key = optional(
+    "expect",
+    Shape::List(&Shape::Table(&EXPECTATION)),
+    "Rules that every build checks.",
+);

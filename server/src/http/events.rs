@@ -1,0 +1,226 @@
+//! `POST /events`: JSON or NDJSON to the service's log. Called by `routes`.
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::Value as Json;
+
+use super::convert::show;
+use super::error::ApiError;
+use super::features::off_thread;
+use super::input::{Fields, body, parameter, query};
+use super::schema;
+use crate::service::{JsonObject, Service};
+
+/// Longest body of events.
+const EVENTS_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Takes events in: durable, folded in and visible once answered. All or nothing: one bad
+/// event refuses the request.
+#[utoipa::path(
+    post,
+    path = "/events",
+    tag = "events",
+    operation_id = "send_events",
+    params(
+        ("source" = Option<String>, Query, description = "The event source of the registry; may be left out if there is one"),
+    ),
+    request_body(
+        content(
+            (schema::EventRequest = "application/json"),
+            (String = "application/x-ndjson"),
+        ),
+        description = "One event, an array of events, `{\"source\"?, \"events\": […]}`, or one event per line",
+    ),
+    responses(
+        (status = 200, body = schema::Receipt),
+        (status = 413, description = "The body is too long", body = schema::Refusal),
+        (status = 422, description = "An event is wrong; none was taken", body = schema::Refusal),
+        (status = 503, description = "Nothing is loaded yet, or the server is busy", body = schema::Refusal),
+    ),
+)]
+pub(super) async fn send(
+    request: HttpRequest,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, ApiError> {
+    let pairs = query(request.query_string(), &["source"])?;
+    let named = parameter(&pairs, "source").map(str::to_owned);
+    let lines = is_ndjson(&request);
+    let body = body(&request, payload, EVENTS_LIMIT).await?;
+    let receipt = off_thread(move || {
+        let Sent { source, events } = Sent::read(&body, lines)?;
+        let source = one_source(named, source)?;
+        Ok(service.ingest(source.as_deref(), &events)?)
+    })
+    .await?;
+    Ok(HttpResponse::Ok().json(schema::Receipt {
+        accepted: receipt.accepted,
+        duplicates: receipt.duplicates,
+        late: receipt.late,
+    }))
+}
+
+fn is_ndjson(request: &HttpRequest) -> bool {
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind
+        .and_then(|kind| kind.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    [
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+    ]
+    .iter()
+    .any(|known| kind.eq_ignore_ascii_case(known))
+}
+
+/// What a body holds.
+#[derive(Debug, PartialEq)]
+struct Sent {
+    source: Option<String>,
+    events: Vec<JsonObject>,
+}
+
+impl Sent {
+    /// Several values one after the other are lines of events, whatever the content type; a
+    /// single one is, if `lines` says so.
+    fn read(body: &[u8], lines: bool) -> Result<Sent, ApiError> {
+        let values = serde_json::Deserializer::from_slice(body).into_iter::<Json>();
+        let mut values = values.collect::<Result<Vec<Json>, _>>()?;
+        if lines || values.len() != 1 {
+            let events = objects("line ", 1, values)?;
+            return Ok(Sent {
+                source: None,
+                events,
+            });
+        }
+        match values.pop() {
+            Some(Json::Array(list)) => Ok(Sent {
+                source: None,
+                events: objects("events", 0, list)?,
+            }),
+            Some(Json::Object(map)) if map.get("events").is_some_and(Json::is_array) => {
+                Sent::envelope(map)
+            }
+            Some(one) => Ok(Sent {
+                source: None,
+                events: objects("events", 0, vec![one])?,
+            }),
+            None => Ok(Sent {
+                source: None,
+                events: Vec::new(),
+            }),
+        }
+    }
+
+    fn envelope(map: JsonObject) -> Result<Sent, ApiError> {
+        let mut json = Json::Object(map);
+        let fields = Fields::of("", &json, &["source", "events"], "")?;
+        let source = fields.text("source")?.map(str::to_owned);
+        let list = match json.get_mut("events").map(Json::take) {
+            Some(Json::Array(list)) => list,
+            _ => Vec::new(),
+        };
+        Ok(Sent {
+            source,
+            events: objects("events", 0, list)?,
+        })
+    }
+}
+
+/// Events are objects; the first that is none is named by its place.
+fn objects(what: &str, first: usize, values: Vec<Json>) -> Result<Vec<JsonObject>, ApiError> {
+    let object = |(index, json)| match json {
+        Json::Object(map) => Ok(map),
+        other => {
+            let place = index + first;
+            let place = if first == 1 {
+                format!("{what}{place}")
+            } else {
+                format!("{what}[{place}]")
+            };
+            Err(ApiError::field(
+                place,
+                format!("is {}, wants an object", show(&other)),
+            ))
+        }
+    };
+    values.into_iter().enumerate().map(object).collect()
+}
+
+fn one_source(
+    in_query: Option<String>,
+    in_body: Option<String>,
+) -> Result<Option<String>, ApiError> {
+    match (in_query, in_body) {
+        (Some(query), Some(body)) if query != body => {
+            let reason = format!("is `{query}` in the query and `{body}` in the body");
+            Err(ApiError::field("source", reason))
+        }
+        (query, body) => Ok(query.or(body)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn events(json: Json) -> Vec<JsonObject> {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn read(body: &str, lines: bool) -> Result<Sent, String> {
+        Sent::read(body.as_bytes(), lines).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_form_holds_the_same_events() {
+        let two = Sent {
+            source: None,
+            events: events(json!([{"id": 1}, {"id": 2}])),
+        };
+        assert_eq!(read(r#"[{"id": 1}, {"id": 2}]"#, false), Ok(two));
+        for lines in [true, false] {
+            let sent = read("{\"id\": 1}\n{\"id\": 2}\r\n\n", lines).unwrap();
+            assert_eq!(sent.events, events(json!([{"id": 1}, {"id": 2}])));
+        }
+        let one = read(r#"{"id": 1}"#, false).unwrap();
+        assert_eq!(one.events, events(json!([{"id": 1}])));
+        let sent = read(r#"{"source": "event_logs", "events": [{"id": 1}]}"#, false).unwrap();
+        assert_eq!(sent.source.as_deref(), Some("event_logs"));
+        assert_eq!(sent.events, events(json!([{"id": 1}])));
+        let sent = read(r#"{"events": [1]}"#, true).unwrap();
+        assert_eq!(sent.events, events(json!([{"events": [1]}])));
+    }
+
+    #[test]
+    fn refusals_name_the_place() {
+        let no = |body, lines| read(body, lines).unwrap_err();
+        assert_eq!(no("[{}, 7]", false), "events[1]: is 7, wants an object");
+        assert_eq!(no("{}\n7", true), "line 2: is 7, wants an object");
+        assert_eq!(no("\"a\"", false), "events[0]: is \"a\", wants an object");
+        assert!(no("{\"a\": 1}\n{\"a\": }", true).ends_with("at line 2, column 7"));
+        let said = no(r#"{"events": [], "sauce": "x"}"#, false);
+        assert_eq!(
+            said,
+            "sauce: there is no such field; did you mean `source`?"
+        );
+        assert!(no(r#"{"events": [], "source": 1}"#, false).starts_with("source: is 1"));
+    }
+
+    #[test]
+    fn two_sources_must_agree() {
+        let name = |text: &str| Some(text.to_owned());
+        assert_eq!(one_source(name("a"), None).unwrap(), name("a"));
+        assert_eq!(one_source(None, name("b")).unwrap(), name("b"));
+        assert_eq!(one_source(name("a"), name("a")).unwrap(), name("a"));
+        assert!(one_source(name("a"), name("b")).is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! The HTTP door: JSON to the service's types and back. Called by `serve`, which hands in the
+//! listeners and the stop signal.
+
+mod routes; // every route on one screen
+pub mod server; // listeners, workers, stop
+
+mod events; // POST /events
+mod features; // GET and POST /features
+mod health; // /health, /ready, /metrics
+mod openapi; // /openapi.json, /docs
+mod predict; // POST /predict
+mod status; // GET /status
+
+mod convert; // a JSON value -> a feature's value
+mod input; // queries and bodies -> checked fields
+pub(crate) mod json; // answers -> bytes
+mod nearest; // the name that was probably meant
+
+mod error; // refusals -> statuses and bodies
+pub mod schema; // the shapes, for the OpenAPI document
+
+pub use openapi::document;
+
+#[cfg(test)]
+mod tests; // the routes as a client meets them

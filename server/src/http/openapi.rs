@@ -1,0 +1,73 @@
+//! `/openapi.json` and `/docs`: the document is derived from the resources, the page that
+//! shows it is Swagger UI out of the binary. Called by `routes`.
+
+use actix_web::http::header::{ContentType, LOCATION};
+use actix_web::{HttpResponse, web};
+use utoipa::OpenApi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::{events, features, health, predict, status};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "granary",
+        description = "Features and churn predictions. The number that trained the model and \
+                       the number that is served are the same number."
+    ),
+    paths(
+        features::entity,
+        features::feature,
+        features::many,
+        predict::predict,
+        events::send,
+        status::status,
+        health::health,
+        health::ready,
+        health::metrics,
+    ),
+    tags(
+        (name = "features", description = "Read features, now or as of an instant"),
+        (name = "predictions", description = "Churn probabilities"),
+        (name = "events", description = "Send events"),
+        (name = "operations", description = "Probes, metrics, what is loaded"),
+    ),
+)]
+struct Api;
+
+/// The OpenAPI document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+/// The document as JSON, made once.
+#[derive(Clone, Debug)]
+pub(super) struct Text(web::Bytes);
+
+impl Text {
+    pub(super) fn new() -> Text {
+        let json = document()
+            .to_json()
+            .expect("the document holds nothing but text and numbers");
+        Text(json.into())
+    }
+}
+
+/// The OpenAPI document.
+pub(super) async fn json(text: web::Data<Text>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(text.0.clone())
+}
+
+/// `/docs` itself: the page's files are named relative to `/docs/`.
+pub(super) async fn docs() -> HttpResponse {
+    HttpResponse::Found()
+        .insert_header((LOCATION, "/docs/"))
+        .finish()
+}
+
+/// The page and its files.
+pub(super) fn swagger() -> SwaggerUi {
+    SwaggerUi::new("/docs/{_:.*}").config(Config::new(["/openapi.json"]))
+}

@@ -1,0 +1,94 @@
+//! Runs HTTP until the stop signal, then finishes what is in flight. Called by `serve`, which
+//! owns the listeners and the signal.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, web};
+use tokio::sync::watch;
+
+use super::openapi::Text;
+use super::routes;
+use crate::monitor::Metrics;
+use crate::service::Service;
+
+/// How the door is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Threads that answer.
+    pub workers: usize,
+    /// How long a stop waits for requests in flight.
+    pub grace: Duration,
+    /// How long an idle connection is kept for the next request.
+    pub keep_alive: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let (grace, keep_alive) = (Duration::from_secs(10), Duration::from_secs(75));
+        Options {
+            workers: 1,
+            grace,
+            keep_alive,
+        }
+    }
+}
+
+/// Serves HTTP until the signal turns true or its sender is gone; returns once every request
+/// in flight is answered.
+pub fn run(
+    listeners: Vec<TcpListener>,
+    service: &Service,
+    metrics: &Arc<Metrics>,
+    options: Options,
+    stop: &watch::Receiver<bool>,
+) -> io::Result<()> {
+    let state = State::new(service, metrics);
+    let mut stop = stop.clone();
+    actix_web::rt::System::new().block_on(async move {
+        let mut server = HttpServer::new(move || {
+            let state = state.clone();
+            App::new().configure(move |config| state.configure(config))
+        })
+        .workers(options.workers.max(1))
+        .keep_alive(options.keep_alive)
+        .shutdown_timeout(options.grace.as_secs())
+        .shutdown_signal(async move {
+            // An error means that the sender is gone, and with it whoever could stop us later.
+            let _ = stop.wait_for(|stop| *stop).await;
+        });
+        for listener in listeners {
+            server = server.listen(listener)?;
+        }
+        server.run().await
+    })
+}
+
+/// What every handler may ask for. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct State {
+    service: web::Data<Service>,
+    metrics: web::Data<Metrics>,
+    document: web::Data<Text>,
+}
+
+impl State {
+    pub(super) fn new(service: &Service, metrics: &Arc<Metrics>) -> State {
+        State {
+            service: web::Data::new(service.clone()),
+            metrics: web::Data::from(Arc::clone(metrics)),
+            document: web::Data::new(Text::new()),
+        }
+    }
+
+    /// Gives an app its state and its routes.
+    pub(super) fn configure(&self, config: &mut web::ServiceConfig) {
+        config
+            .app_data(self.service.clone())
+            .app_data(self.metrics.clone())
+            .app_data(self.document.clone());
+        routes::configure(config, &self.metrics);
+    }
+}

@@ -1,0 +1,151 @@
+//! The service's status as Prometheus gauges. Called by `metrics`.
+
+use std::fmt::{self, Write};
+
+use crate::service::{GroupStatus, Status};
+
+pub(super) fn write_status(out: &mut String, status: &Status) -> fmt::Result {
+    let gauge = "gauge";
+    let counter = "counter";
+    let mut one = |name: &str, kind: &str, help: &str, value: u64| {
+        head(out, name, kind, help)?;
+        writeln!(out, "{name} {value}")
+    };
+    one(
+        "granary_ready",
+        gauge,
+        "Whether features are loaded.",
+        u64::from(status.ready),
+    )?;
+    one(
+        "granary_generation",
+        gauge,
+        "Number of the generation served.",
+        status.generation,
+    )?;
+    one(
+        "granary_entities",
+        gauge,
+        "Entities served.",
+        status.entities,
+    )?;
+    one(
+        "granary_staged_bytes",
+        gauge,
+        "Changed rows not yet flushed.",
+        status.staged_bytes,
+    )?;
+    one(
+        "granary_log_offset",
+        gauge,
+        "End of the log.",
+        status.log_offset,
+    )?;
+    one(
+        "granary_events_total",
+        counter,
+        "Events accepted.",
+        status.events_accepted,
+    )?;
+    let help = "Events accepted that were copies.";
+    one(
+        "granary_duplicate_events_total",
+        counter,
+        help,
+        status.events_duplicate,
+    )?;
+    let help = "Events accepted too late for the online state.";
+    one(
+        "granary_late_events_total",
+        counter,
+        help,
+        status.events_late,
+    )?;
+    write_groups(out, &status.groups)
+}
+
+fn write_groups(out: &mut String, groups: &[GroupStatus]) -> fmt::Result {
+    let name = "granary_group_rows";
+    head(out, name, "gauge", "Rows of the pushed version.")?;
+    for group in groups {
+        writeln!(out, "{name}{{group=\"{}\"}} {}", group.name, group.rows)?;
+    }
+    let name = "granary_group_age_seconds";
+    head(
+        out,
+        name,
+        "gauge",
+        "Time from the newest event of the group to now.",
+    )?;
+    for group in groups {
+        if let Some(age) = group.age {
+            writeln!(
+                out,
+                "{name}{{group=\"{}\"}} {}",
+                group.name,
+                age as f64 / 1e6
+            )?;
+        }
+    }
+    let name = "granary_group_fresh";
+    head(
+        out,
+        name,
+        "gauge",
+        "Whether the age is within the registry's freshness.",
+    )?;
+    for group in groups {
+        if let Some(fresh) = group.fresh {
+            writeln!(
+                out,
+                "{name}{{group=\"{}\"}} {}",
+                group.name,
+                u8::from(fresh)
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
+    writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_without_an_age_are_left_out() {
+        let group = |name: &str, age| GroupStatus {
+            name: name.to_owned(),
+            description: String::new(),
+            version: "1".to_owned(),
+            rows: 7,
+            features: 2,
+            watermark: None,
+            age,
+            fresh: age.map(|_| true),
+        };
+        let groups = vec![group("a", Some(1_500_000)), group("b", None)];
+        let status = Status {
+            groups,
+            ready: true,
+            events_late: 3,
+            ..Status::default()
+        };
+        let mut out = String::new();
+        write_status(&mut out, &status).unwrap();
+        let samples: Vec<&str> = out.lines().filter(|line| !line.starts_with('#')).collect();
+        for line in [
+            "granary_ready 1",
+            "granary_late_events_total 3",
+            r#"granary_group_rows{group="b"} 7"#,
+            r#"granary_group_age_seconds{group="a"} 1.5"#,
+            r#"granary_group_fresh{group="a"} 1"#,
+        ] {
+            assert!(samples.contains(&line), "{line}\n{out}");
+        }
+        assert!(!out.contains(r#"age_seconds{group="b"}"#));
+    }
+}

@@ -1,0 +1,276 @@
+//! Arguments to a command. Each file holds one family: its commands, and its part of the table
+//! with arity and words. Called by `connection`; `execute` has a file for each family.
+
+use std::sync::LazyLock;
+
+use super::frame::{Arguments, integer};
+
+pub(super) mod connection; // PING, HELLO, CLIENT …
+pub(super) mod hash; // HGETALL, HGET …
+pub(super) mod keys; // EXISTS, SCAN, TYPE …
+pub(super) mod scan; // the options of SCAN and HSCAN
+pub(super) mod server; // INFO, CONFIG, COMMAND …
+pub(super) mod write; // what would change a key
+
+pub use connection::ConnectionCommand;
+pub use hash::HashCommand;
+pub use keys::KeyCommand;
+pub use scan::ScanOptions;
+pub use server::ServerCommand;
+pub use write::WriteCommand;
+
+/// A well-formed request, borrowing from the read buffer.
+#[derive(Clone, Debug)]
+pub enum Command<'a> {
+    /// About the connection itself.
+    Connection(ConnectionCommand<'a>),
+    /// About the server.
+    Server(ServerCommand<'a>),
+    /// About keys, whatever they hold.
+    Keys(KeyCommand<'a>),
+    /// About the fields of one key.
+    Hash(HashCommand<'a>),
+    /// Would change a key.
+    Write(WriteCommand<'a>),
+}
+
+/// Why a request is no command, in Redis's words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not in the table.
+    #[error("ERR unknown command '{name}', with args beginning with: {arguments}")]
+    UnknownCommand {
+        /// As the client wrote it.
+        name: String,
+        /// The first of them, quoted.
+        arguments: String,
+    },
+    /// Not under its container.
+    #[error("ERR unknown subcommand '{name}'. Try {container} HELP.")]
+    UnknownSubcommand {
+        /// `CLIENT`
+        container: &'static str,
+        /// As the client wrote it.
+        name: String,
+    },
+    /// Too few or too many.
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    Arity(String),
+    /// An option that is not known or lacks its value.
+    #[error("ERR syntax error")]
+    Syntax,
+    /// A number was due.
+    #[error("ERR value is not an integer or out of range")]
+    NotAnInteger,
+    /// Not a number.
+    #[error("ERR invalid cursor")]
+    Cursor,
+    /// Of `HELLO`.
+    #[error("ERR Protocol version is not an integer or out of range")]
+    VersionNotAnInteger,
+    /// Of `HELLO`.
+    #[error("NOPROTO unsupported protocol version")]
+    Version,
+    /// Of `HELLO`.
+    #[error("ERR Syntax error in HELLO option '{0}'")]
+    HelloOption(String),
+    /// Of `CLIENT SETINFO`.
+    #[error("ERR Unrecognized option '{0}'")]
+    SetInfoOption(String),
+}
+
+/// One row of the table of commands.
+#[derive(Debug)]
+pub struct Spec {
+    /// In lower case.
+    pub name: &'static str,
+    /// The exact number of arguments with the name, or the least as a negative number.
+    pub arity: i64,
+    /// What clients may rely on.
+    pub flags: &'static [&'static str],
+    /// Position of the first key, the last (negative: from the end), and the step between.
+    pub keys: (i64, i64, i64),
+    /// Its family.
+    pub group: &'static str,
+    /// The Redis version that brought it.
+    pub since: &'static str,
+    /// What it does.
+    pub summary: &'static str,
+    /// Its arguments to the command.
+    pub(super) parse: Parse,
+}
+
+type Parse = for<'a> fn(&'static Spec, Arguments<'a>) -> Result<Command<'a>, Refusal>;
+
+/// Every command, by name.
+static TABLE: LazyLock<Vec<&'static Spec>> = LazyLock::new(|| {
+    let families = [
+        connection::SPECS,
+        server::SPECS,
+        keys::SPECS,
+        hash::SPECS,
+        write::SPECS,
+    ];
+    let mut table: Vec<&Spec> = families.into_iter().flatten().collect();
+    table.sort_by_key(|spec| spec.name);
+    table
+});
+
+/// Every command, by name.
+pub(super) fn table() -> &'static [&'static Spec] {
+    &TABLE
+}
+
+/// The row of a command, in any case of letters.
+pub(super) fn find(name: &[u8]) -> Option<&'static Spec> {
+    let mut lower = [0; 16];
+    let lower = lower.get_mut(..name.len())?;
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    let at = TABLE
+        .binary_search_by(|spec| spec.name.as_bytes().cmp(lower))
+        .ok()?;
+    Some(TABLE[at])
+}
+
+impl<'a> Command<'a> {
+    /// The command that a request means, with its row of the table. The request is not empty.
+    pub fn parse(arguments: Arguments<'a>) -> Result<(Command<'a>, &'static Spec), Refusal> {
+        let name = arguments.get(0).unwrap_or_default();
+        let spec = find(name).ok_or_else(|| unknown(name, arguments))?;
+        check_arity(spec, arguments)?;
+        Ok(((spec.parse)(spec, arguments)?, spec))
+    }
+}
+
+fn check_arity(spec: &Spec, arguments: Arguments<'_>) -> Result<(), Refusal> {
+    let given = arguments.len() as i64;
+    let fits = if spec.arity < 0 {
+        given >= -spec.arity
+    } else {
+        given == spec.arity
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Refusal::Arity(spec.name.to_owned()))
+    }
+}
+
+fn unknown(name: &[u8], arguments: Arguments<'_>) -> Refusal {
+    const SHOWN: usize = 128;
+    let mut shown = String::new();
+    for argument in arguments.from(1) {
+        if shown.len() >= SHOWN {
+            break;
+        }
+        let room = argument.len().min(SHOWN - shown.len());
+        shown.push('\'');
+        shown.push_str(&String::from_utf8_lossy(&argument[..room]));
+        shown.push_str("' ");
+    }
+    let name = String::from_utf8_lossy(&name[..name.len().min(SHOWN)]).into_owned();
+    Refusal::UnknownCommand {
+        name,
+        arguments: shown,
+    }
+}
+
+/// A subcommand in lower case, for matching.
+fn lower(argument: &[u8]) -> String {
+    String::from_utf8_lossy(argument).to_ascii_lowercase()
+}
+
+fn unknown_subcommand(container: &'static str, arguments: Arguments<'_>) -> Refusal {
+    let name = String::from_utf8_lossy(arguments.get(1).unwrap_or_default()).into_owned();
+    Refusal::UnknownSubcommand { container, name }
+}
+
+/// The argument at a position that the arity has vouched for.
+fn at(arguments: Arguments<'_>, index: usize) -> &[u8] {
+    arguments.get(index).unwrap_or_default()
+}
+
+fn number(argument: &[u8]) -> Result<i64, Refusal> {
+    integer(argument).ok_or(Refusal::NotAnInteger)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::resp::frame::Parser;
+
+    /// What the line means, typed by hand.
+    pub(in crate::resp) fn refused(line: &str) -> Option<String> {
+        let bytes = format!("{line}\n");
+        let mut parser = Parser::default();
+        parser.next(bytes.as_bytes()).unwrap().unwrap();
+        let parsed = Command::parse(parser.arguments(bytes.as_bytes()));
+        parsed.err().map(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn names_are_unique_short_and_found_in_any_case() {
+        for spec in table() {
+            let found = find(spec.name.to_uppercase().as_bytes()).unwrap();
+            assert!(std::ptr::eq(found, *spec), "{}", spec.name);
+        }
+        assert!(find(b"a-name-far-longer-than-any-command").is_none());
+        assert!(find(b"").is_none());
+    }
+
+    #[test]
+    fn refusals_speak_as_redis_does() {
+        let no = |line: &str| refused(line).unwrap_or_default();
+        assert_eq!(
+            no("foo a \"b c\""),
+            "ERR unknown command 'foo', with args beginning with: 'a' 'b c' "
+        );
+        assert_eq!(
+            no("HGET k"),
+            "ERR wrong number of arguments for 'hget' command"
+        );
+        assert_eq!(
+            no("hgetall"),
+            "ERR wrong number of arguments for 'hgetall' command"
+        );
+        assert_eq!(
+            no("PING a b"),
+            "ERR wrong number of arguments for 'ping' command"
+        );
+        assert_eq!(
+            no("SELECT x"),
+            "ERR value is not an integer or out of range"
+        );
+        assert_eq!(no("SCAN abc"), "ERR invalid cursor");
+        assert_eq!(no("SCAN 0 COUNT 0"), "ERR syntax error");
+        assert_eq!(
+            no("SCAN 0 COUNT x"),
+            "ERR value is not an integer or out of range"
+        );
+        assert_eq!(no("SCAN 0 MATCH"), "ERR syntax error");
+        assert_eq!(
+            no("CLIENT MAINT_NOTIFICATIONS ON"),
+            "ERR unknown subcommand 'MAINT_NOTIFICATIONS'. Try CLIENT HELP."
+        );
+        assert_eq!(
+            no("CLIENT SETNAME"),
+            "ERR wrong number of arguments for 'client|setname' command"
+        );
+        assert_eq!(no("HELLO 4"), "NOPROTO unsupported protocol version");
+        assert_eq!(
+            no("HELLO x"),
+            "ERR Protocol version is not an integer or out of range"
+        );
+        assert_eq!(no("HELLO 3 FOO"), "ERR Syntax error in HELLO option 'FOO'");
+    }
+
+    #[test]
+    fn long_arguments_of_unknown_commands_are_cut() {
+        let refusal = refused(&format!("foo {} b", "x".repeat(500))).unwrap();
+        assert!(
+            refusal.ends_with(&format!("'{}' ", "x".repeat(128))),
+            "{refusal}"
+        );
+    }
+}

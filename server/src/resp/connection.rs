@@ -1,0 +1,350 @@
+//! One client: reads what has arrived, executes all of it, and writes all replies at once.
+//! Called by `listener`.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::listener::stopped;
+use super::{Command, Parser, Reply, Session, Writer, execute};
+use crate::service::Service;
+
+/// Room made for one read.
+const READ: usize = 16 * 1024;
+
+/// Replies are flushed at this size even if more requests are waiting.
+const FLUSH: usize = 256 * 1024;
+
+/// A buffer that grew beyond this is given back once it is empty.
+const KEEP: usize = 1024 * 1024;
+
+/// Serves one client until it leaves, breaks the protocol, or the server stops; then what was
+/// read is still answered.
+pub(super) async fn serve(
+    mut stream: TcpStream,
+    service: Service,
+    session: Session,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut exchange = Exchange::new(session);
+    loop {
+        exchange.input.reserve(READ);
+        let read = tokio::select! {
+            biased;
+            read = stream.read_buf(&mut exchange.input) => read?,
+            () = stopped(&mut stop) => 0,
+        };
+        if read == 0 {
+            return stream.shutdown().await;
+        }
+        exchange
+            .session
+            .server
+            .metrics
+            .resp_read
+            .inc_by(read as u64);
+        loop {
+            let progress = exchange.answer(&service);
+            stream.write_all(&exchange.writer.out).await?;
+            exchange.flushed();
+            match progress {
+                Progress::Flush => {}
+                Progress::Read => break,
+                Progress::Close => return stream.shutdown().await,
+            }
+        }
+        if *stop.borrow() {
+            return stream.shutdown().await;
+        }
+    }
+}
+
+/// What has come from a client and what goes back to it, without the socket.
+struct Exchange {
+    session: Session,
+    parser: Parser,
+    input: Vec<u8>,
+    /// Bytes of `input` already answered.
+    answered: usize,
+    writer: Writer,
+}
+
+/// What to do after the replies are out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Go on answering.
+    Flush,
+    /// All complete requests are answered.
+    Read,
+    /// The client said goodbye or cannot be understood any more.
+    Close,
+}
+
+impl Exchange {
+    fn new(session: Session) -> Exchange {
+        Exchange {
+            session,
+            parser: Parser::default(),
+            input: Vec::new(),
+            answered: 0,
+            writer: Writer::default(),
+        }
+    }
+
+    /// Answers the complete requests of the input into the writer.
+    fn answer(&mut self, service: &Service) -> Progress {
+        let (mut commands, mut errors) = (0, 0);
+        let progress = loop {
+            if self.writer.out.len() >= FLUSH {
+                break Progress::Flush;
+            }
+            let bytes = &self.input[self.answered..];
+            let length = match self.parser.next(bytes) {
+                Ok(Some(length)) => length,
+                Ok(None) => break Progress::Read,
+                Err(error) => {
+                    self.writer.error(&format!("ERR {error}"));
+                    errors += 1;
+                    break Progress::Close;
+                }
+            };
+            let arguments = self.parser.arguments(bytes);
+            self.answered += length;
+            if arguments.is_empty() {
+                continue;
+            }
+            let reply = match Command::parse(arguments) {
+                Ok((command, _)) => execute(&command, service, &mut self.session),
+                Err(refusal) => Reply::Error(refusal.to_string()),
+            };
+            commands += 1;
+            errors += u64::from(matches!(reply, Reply::Error(_)));
+            self.writer.write(&reply, self.session.protocol);
+            if self.session.closing {
+                break Progress::Close;
+            }
+        };
+        self.count(commands, errors);
+        self.compact();
+        progress
+    }
+
+    /// Counts once for all that was answered, so that a pipeline costs a few atomics.
+    fn count(&self, commands: u64, errors: u64) {
+        let metrics = &self.session.server.metrics;
+        metrics.resp_commands.inc_by(commands);
+        metrics.resp_errors.inc_by(errors);
+        metrics.resp_written.inc_by(self.writer.out.len() as u64);
+        self.session.touch();
+    }
+
+    /// Drops the answered bytes. The parser counts from the start of its request, so an
+    /// unfinished one may move.
+    fn compact(&mut self) {
+        self.input.drain(..self.answered);
+        self.answered = 0;
+        if self.input.is_empty() && self.input.capacity() > KEEP {
+            self.input = Vec::new();
+        }
+    }
+
+    fn flushed(&mut self) {
+        self.writer.out.clear();
+        if self.writer.out.capacity() > KEEP {
+            self.writer.out = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::resp::session::tests::{peer, server};
+    use crate::testing::empty_service;
+
+    /// What a client gets that sends the bytes in the given pieces, and whether it is let go.
+    fn talk(pieces: &[&[u8]]) -> (Vec<u8>, bool) {
+        let mut exchange = Exchange::new(server(1).admit(peer()).unwrap());
+        let service = empty_service();
+        let mut heard = Vec::new();
+        for piece in pieces {
+            exchange.input.extend_from_slice(piece);
+            loop {
+                let progress = exchange.answer(&service);
+                heard.extend_from_slice(&exchange.writer.out);
+                exchange.flushed();
+                match progress {
+                    Progress::Flush => {}
+                    Progress::Read => break,
+                    Progress::Close => return (heard, true),
+                }
+            }
+        }
+        (heard, false)
+    }
+
+    fn said(bytes: &[u8]) -> String {
+        String::from_utf8(talk(&[bytes]).0).unwrap()
+    }
+
+    #[test]
+    fn clients_shake_hands_as_they_do_with_redis() {
+        let hello = said(b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n");
+        assert!(
+            hello.starts_with("%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n"),
+            "{hello}"
+        );
+        assert!(
+            hello.contains("$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n"),
+            "{hello}"
+        );
+        assert!(said(b"HELLO\n").starts_with("*14\r\n"));
+        assert_eq!(
+            said(b"AUTH default x\nAUTH x y\n")
+                .matches("+OK\r\n-WRONGPASS")
+                .count(),
+            1
+        );
+        assert!(said(b"AUTH x\n").starts_with("-ERR AUTH <password> called without any password"));
+        assert_eq!(
+            said(b"SELECT 0\nSELECT 1\n"),
+            "+OK\r\n-ERR DB index is out of range\r\n"
+        );
+        assert_eq!(
+            said(b"CLIENT SETNAME a\nCLIENT GETNAME\nRESET\nCLIENT GETNAME\n"),
+            "+OK\r\n$1\r\na\r\n+RESET\r\n$-1\r\n"
+        );
+        assert!(said(b"CLIENT SETNAME 'a b'\n").starts_with("-ERR Client names cannot contain"));
+        let list = said(b"CLIENT SETINFO LIB-NAME redis-py\nCLIENT LIST\n");
+        assert!(list.contains("id=1 addr=127.0.0.1:50000") && list.contains("lib-name=redis-py"));
+    }
+
+    #[test]
+    fn benchmarks_and_command_lines_get_what_they_ask_for() {
+        assert_eq!(
+            said(b"CONFIG GET save\nCONFIG GET APPEND*\n"),
+            "*2\r\n$4\r\nsave\r\n$0\r\n\r\n\
+             *4\r\n$11\r\nappendfsync\r\n$6\r\nalways\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n"
+        );
+        assert!(
+            said(b"COMMAND DOCS hget\n").starts_with("*2\r\n$4\r\nhget\r\n*6\r\n$7\r\nsummary")
+        );
+        assert!(said(b"COMMAND INFO hget nothing\n").ends_with("*0\r\n$-1\r\n"));
+        assert_eq!(said(b"\r\nECHO x\n"), "$1\r\nx\r\n");
+        assert!(said(b"INFO\n").contains("\r\nloading:0\r\n"));
+        assert!(said(b"HELLO 3\nINFO clients\n").contains("txt:# Clients\r\n"));
+    }
+
+    #[test]
+    fn without_entities_every_key_is_absent() {
+        assert_eq!(
+            said(b"DBSIZE\nSCAN 0\nKEYS *\nRANDOMKEY\n"),
+            ":0\r\n*2\r\n$1\r\n0\r\n*0\r\n*0\r\n$-1\r\n"
+        );
+        assert_eq!(
+            said(b"EXISTS a b\nTYPE a\nTTL a\nOBJECT ENCODING a\n"),
+            ":0\r\n+none\r\n:-2\r\n$-1\r\n"
+        );
+        assert_eq!(
+            said(b"HGETALL a\nHGET a b\nHMGET a b c\nHLEN a\n"),
+            "*0\r\n$-1\r\n*2\r\n$-1\r\n$-1\r\n:0\r\n"
+        );
+        assert_eq!(
+            said(b"HELLO 3\nHGETALL a\nHGET a b\n")
+                .split_once("modules\r\n*0\r\n")
+                .unwrap()
+                .1,
+            "%0\r\n_\r\n"
+        );
+        assert_eq!(
+            said(b"SCAN 12345\nHSCAN a 7\n"),
+            "*2\r\n$1\r\n0\r\n*0\r\n*2\r\n$1\r\n0\r\n*0\r\n"
+        );
+        assert_eq!(
+            said(b"SET a b\nFLUSHALL\n"),
+            "-ERR plain keys are not part of this version\r\n+OK\r\n"
+        );
+    }
+
+    #[test]
+    fn what_came_before_a_broken_request_is_answered() {
+        let (heard, closed) = talk(&[b"PING\r\n*1\r\nfoo\r\nPING\r\n"]);
+        assert_eq!(
+            heard,
+            b"+PONG\r\n-ERR Protocol error: expected '$', got 'f'\r\n"
+        );
+        assert!(closed);
+        let (heard, closed) = talk(&[b"QUIT\r\nPING\r\n"]);
+        assert_eq!((heard.as_slice(), closed), (b"+OK\r\n".as_slice(), true));
+    }
+
+    #[test]
+    fn long_replies_are_flushed_on_the_way() {
+        let piece = format!("ECHO {}\n", "x".repeat(1000)).repeat(1000);
+        let (heard, _) = talk(&[piece.as_bytes()]);
+        assert_eq!(heard.len(), 1000 * "$1000\r\n\r\n".len() + 1_000_000);
+    }
+
+    /// Requests whose replies are one line each, so that replies can be counted.
+    fn one_liners() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let request = prop_oneof![
+            Just("PING".to_owned()),
+            Just("DBSIZE".to_owned()),
+            Just("TYPE user:1".to_owned()),
+            Just("HLEN user:1".to_owned()),
+            Just("CLIENT FOO".to_owned()),
+            Just("DEL user:1".to_owned()),
+            "[a-z]{3,9}( [a-z]{0,3}){0,3}".prop_filter("known", |line| {
+                let name = line.split(' ').next().unwrap();
+                super::super::command::find(name.as_bytes()).is_none()
+            }),
+        ];
+        let encode = |line: String| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
+            for word in words {
+                bytes.extend(format!("${}\r\n{word}\r\n", word.len()).into_bytes());
+            }
+            bytes
+        };
+        proptest::collection::vec(request.prop_map(encode), 0..20)
+    }
+
+    proptest! {
+        #[test]
+        fn a_pipeline_cut_anywhere_gets_one_reply_each(requests in one_liners(), cut: usize) {
+            let bytes = requests.concat();
+            let (first, second) = bytes.split_at(cut % (bytes.len() + 1));
+            let (heard, closed) = talk(&[first, second]);
+            prop_assert_eq!(heard.iter().filter(|byte| **byte == b'\n').count(), requests.len());
+            prop_assert!(!closed);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            talk(&[&bytes]);
+        }
+
+        #[test]
+        fn arbitrary_arguments_never_panic(
+            at in 0usize..1000,
+            arguments in proptest::collection::vec(
+                prop_oneof![
+                    "[a-z0-9*]{0,5}", Just("info".to_owned()), Just("list".to_owned()),
+                    Just("get".to_owned()), Just("match".to_owned()), Just("count".to_owned()),
+                    Just("0".to_owned()), Just("-1".to_owned()), Just("id".to_owned()),
+                ],
+                0..5,
+            ),
+        ) {
+            let table = super::super::command::table();
+            let line = format!("{} {}\n", table[at % table.len()].name, arguments.join(" "));
+            let (heard, _) = talk(&[line.as_bytes()]);
+            prop_assert!(heard.ends_with(b"\r\n"));
+        }
+    }
+}

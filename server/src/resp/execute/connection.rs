@@ -1,0 +1,170 @@
+//! Does the commands about the connection itself. Called by `execute`.
+
+use crate::resp::command::ConnectionCommand;
+use crate::resp::command::connection::{Attribute, Hello};
+use crate::resp::session::Client;
+use crate::resp::{Protocol, Reply, Session};
+
+/// The Redis release whose behaviour clients may expect; they compare it.
+pub(super) const REDIS_VERSION: &str = "7.2.0";
+
+pub(super) fn execute(command: &ConnectionCommand<'_>, session: &mut Session) -> Reply {
+    match command {
+        ConnectionCommand::Ping(None) => Reply::Simple("PONG"),
+        ConnectionCommand::Ping(Some(text)) | ConnectionCommand::Echo(text) => {
+            Reply::Bulk(text.to_vec())
+        }
+        ConnectionCommand::Hello(hello) => greet(hello, session),
+        ConnectionCommand::Auth { user } => authenticate(*user).unwrap_or_else(|error| error),
+        ConnectionCommand::Select(0) | ConnectionCommand::ClientNothing => Reply::OK,
+        ConnectionCommand::Select(_) => Reply::Error("ERR DB index is out of range".to_owned()),
+        ConnectionCommand::Quit => {
+            session.closing = true;
+            Reply::OK
+        }
+        ConnectionCommand::Reset => {
+            session.speak(Protocol::Resp2);
+            session.client.rename(|names| names.name.clear());
+            Reply::Simple("RESET")
+        }
+        ConnectionCommand::ClientId => Reply::Integer(session.client.id as i64),
+        ConnectionCommand::ClientGetName => match session.client.names().name {
+            name if name.is_empty() => Reply::Null,
+            name => Reply::Text(name),
+        },
+        ConnectionCommand::ClientSetName(name) => {
+            set_name(session, name).map_or_else(|error| error, |()| Reply::OK)
+        }
+        ConnectionCommand::ClientSetInfo { attribute, value } => {
+            set_info(session, *attribute, value)
+        }
+        ConnectionCommand::ClientInfo => Reply::Verbatim(describe(&session.client)),
+        ConnectionCommand::ClientList { ids, others } => list(session, ids, *others),
+        ConnectionCommand::ClientHelp => super::lines(&HELP),
+    }
+}
+
+const HELP: [&str; 11] = [
+    "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GETNAME",
+    "ID",
+    "INFO",
+    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID id ...]",
+    "NO-EVICT (ON|OFF)",
+    "NO-TOUCH (ON|OFF)",
+    "SETINFO <LIB-NAME|LIB-VER> <value>",
+    "SETNAME <name>",
+    "HELP",
+    "    Print this help.",
+];
+
+fn greet(hello: &Hello<'_>, session: &mut Session) -> Reply {
+    if let Some(user) = hello.user
+        && let Err(error) = authenticate(Some(user))
+    {
+        return error;
+    }
+    if let Some(name) = hello.name
+        && let Err(error) = set_name(session, name)
+    {
+        return error;
+    }
+    if let Some(protocol) = hello.protocol {
+        session.speak(protocol);
+    }
+    let version = if session.protocol == Protocol::Resp3 {
+        3
+    } else {
+        2
+    };
+    let pairs = [
+        ("server", Reply::text("redis")),
+        ("version", Reply::text(REDIS_VERSION)),
+        ("proto", Reply::Integer(version)),
+        ("id", Reply::Integer(session.client.id as i64)),
+        ("mode", Reply::text("standalone")),
+        ("role", Reply::text("master")),
+        ("modules", Reply::Array(Vec::new())),
+    ];
+    Reply::Map(pairs.map(|(name, value)| (Reply::text(name), value)).into())
+}
+
+/// No password is configured: as in Redis, the default user needs none, and `AUTH password`
+/// alone is taken for a mistake in the client's settings.
+fn authenticate(user: Option<&[u8]>) -> Result<Reply, Reply> {
+    match user {
+        Some(b"default") => Ok(Reply::OK),
+        Some(_) => Err(Reply::Error(
+            "WRONGPASS invalid username-password pair or user is disabled.".to_owned(),
+        )),
+        None => Err(Reply::Error(
+            "ERR AUTH <password> called without any password configured for the default user. \
+             Are you sure your configuration is correct?"
+                .to_owned(),
+        )),
+    }
+}
+
+/// The name as text, if it fits on one line of `CLIENT LIST` without breaking its columns.
+fn plain<'a>(what: &str, name: &'a [u8]) -> Result<&'a str, Reply> {
+    let text = std::str::from_utf8(name).ok();
+    text.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
+        .ok_or_else(|| {
+            Reply::Error(format!(
+                "ERR {what} cannot contain spaces, newlines or special characters."
+            ))
+        })
+}
+
+fn set_name(session: &Session, name: &[u8]) -> Result<(), Reply> {
+    let name = plain("Client names", name)?;
+    session
+        .client
+        .rename(|names| name.clone_into(&mut names.name));
+    Ok(())
+}
+
+fn set_info(session: &Session, attribute: Attribute, value: &[u8]) -> Reply {
+    let what = match attribute {
+        Attribute::LibraryName => "lib-name",
+        Attribute::LibraryVersion => "lib-ver",
+    };
+    match plain(what, value) {
+        Ok(text) => {
+            session.client.rename(|names| {
+                text.clone_into(match attribute {
+                    Attribute::LibraryName => &mut names.library,
+                    Attribute::LibraryVersion => &mut names.library_version,
+                });
+            });
+            Reply::OK
+        }
+        Err(error) => error,
+    }
+}
+
+fn list(session: &Session, ids: &[u64], others: bool) -> Reply {
+    let clients = session.server.clients();
+    let wanted = clients
+        .iter()
+        .filter(|client| others || ids.contains(&client.id));
+    Reply::Verbatim(wanted.map(|client| describe(client)).collect())
+}
+
+fn describe(client: &Client) -> String {
+    use std::sync::atomic::Ordering::Relaxed;
+    let names = client.names();
+    let age = client.connected.elapsed().as_secs();
+    let idle = age.saturating_sub(client.active_ms.load(Relaxed) / 1000);
+    format!(
+        "id={} addr={} laddr={} name={} age={age} idle={idle} flags=N db=0 resp={} lib-name={} \
+         lib-ver={}\n",
+        client.id,
+        client.peer.remote,
+        client.peer.local,
+        names.name,
+        if client.resp3.load(Relaxed) { 3 } else { 2 },
+        names.library,
+        names.library_version,
+    )
+}

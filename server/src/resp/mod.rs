@@ -1,0 +1,24 @@
+//! The Redis door: bytes to commands, commands to the service, answers to bytes. RESP2 and
+//! RESP3. Called by `serve`, which hands in the listener and the stop signal.
+
+mod connection; // one client: read, execute what was read, flush once
+pub mod listener; // accepts, counts clients, stops
+
+mod frame; // bytes -> arguments, in pieces as they arrive
+mod inline; // a line typed by hand -> arguments
+
+mod command; // arguments -> a command, with the table of all there are
+
+mod cursor; // where SCANs stand
+mod execute; // a command -> a reply, without a socket
+mod glob; // the patterns of KEYS and SCAN
+mod session; // what a connection and the server remember
+
+mod reply; // a reply -> bytes
+pub(crate) mod text; // a value -> the text that both doors write
+
+pub use command::{Command, Refusal};
+pub use execute::execute;
+pub use frame::{Arguments, Parser, ProtocolError};
+pub use reply::{Part, Protocol, Reply, Writer};
+pub use session::{Peer, Server, Session};

@@ -1,0 +1,195 @@
+//! What a connection and the server remember between commands. Made by `listener`, used by
+//! `execute`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::Protocol;
+use super::cursor::Cursors;
+use crate::monitor::Metrics;
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Server {
+    /// Counters, also of HTTP.
+    pub metrics: Arc<Metrics>,
+    /// The port of the listener.
+    pub port: u16,
+    /// Most connections at once.
+    pub max_clients: usize,
+    pub(super) started: Instant,
+    /// Tells one run of the server from another.
+    pub(super) run: u64,
+    pub(super) cursors: Cursors,
+    clients: Mutex<BTreeMap<u64, Arc<Client>>>,
+    next_client: AtomicU64,
+}
+
+/// One connection as `CLIENT LIST` shows it.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: u64,
+    pub(super) peer: Peer,
+    pub(super) connected: Instant,
+    pub(super) names: Mutex<Names>,
+    pub(super) resp3: AtomicBool,
+    /// Milliseconds from `connected` to the latest command.
+    pub(super) active_ms: AtomicU64,
+}
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The client's end.
+    pub remote: SocketAddr,
+    /// Ours.
+    pub local: SocketAddr,
+}
+
+/// What a client calls itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    pub(super) name: String,
+    pub(super) library: String,
+    pub(super) library_version: String,
+}
+
+/// One connection's memory.
+#[derive(Debug)]
+pub struct Session {
+    /// How replies are written.
+    pub protocol: Protocol,
+    /// Whether to close once the reply is out.
+    pub closing: bool,
+    pub(super) server: Arc<Server>,
+    pub(super) client: Arc<Client>,
+}
+
+impl Server {
+    /// Nothing connected yet.
+    pub fn new(metrics: Arc<Metrics>, port: u16, max_clients: usize) -> Server {
+        let since_1970 = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let micros = since_1970.as_micros() as u64;
+        Server {
+            metrics,
+            port,
+            max_clients,
+            started: Instant::now(),
+            run: micros,
+            cursors: Cursors::starting_at(micros),
+            clients: Mutex::default(),
+            next_client: AtomicU64::new(1),
+        }
+    }
+
+    /// Admits a connection; none if there are too many.
+    pub fn admit(self: &Arc<Self>, peer: Peer) -> Option<Session> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if clients.len() >= self.max_clients {
+            self.metrics.resp_rejected.inc();
+            return None;
+        }
+        let client = Arc::new(Client {
+            id: self.next_client.fetch_add(1, Ordering::Relaxed),
+            peer,
+            connected: Instant::now(),
+            names: Mutex::default(),
+            resp3: AtomicBool::new(false),
+            active_ms: AtomicU64::new(0),
+        });
+        clients.insert(client.id, Arc::clone(&client));
+        self.metrics.resp_connections.inc();
+        self.metrics.resp_clients.inc();
+        let server = Arc::clone(self);
+        Some(Session {
+            protocol: Protocol::Resp2,
+            closing: false,
+            server,
+            client,
+        })
+    }
+
+    /// Every connection, by id.
+    pub(super) fn clients(&self) -> Vec<Arc<Client>> {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.values().cloned().collect()
+    }
+}
+
+impl Session {
+    /// Switches the form of replies.
+    pub(super) fn speak(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        self.client
+            .resp3
+            .store(protocol == Protocol::Resp3, Ordering::Relaxed);
+    }
+
+    /// Notes that the client is alive.
+    pub(super) fn touch(&self) {
+        let age = self.client.connected.elapsed().as_millis() as u64;
+        self.client.active_ms.store(age, Ordering::Relaxed);
+    }
+}
+
+impl Client {
+    /// A copy of what it calls itself.
+    pub(super) fn names(&self) -> Names {
+        self.names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Changes what it calls itself.
+    pub(super) fn rename(&self, change: impl FnOnce(&mut Names)) {
+        change(&mut self.names.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let mut clients = self
+            .server
+            .clients
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        clients.remove(&self.client.id);
+        self.server.metrics.resp_clients.dec();
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::resp) fn server(max_clients: usize) -> Arc<Server> {
+        Arc::new(Server::new(Arc::default(), 6379, max_clients))
+    }
+
+    pub(in crate::resp) fn peer() -> Peer {
+        Peer {
+            remote: SocketAddr::from(([127, 0, 0, 1], 50_000)),
+            local: SocketAddr::from(([127, 0, 0, 1], 6379)),
+        }
+    }
+
+    #[test]
+    fn places_are_freed_when_a_session_ends() {
+        let server = server(2);
+        let first = server.admit(peer()).unwrap();
+        let second = server.admit(peer()).unwrap();
+        assert_ne!(first.client.id, second.client.id);
+        assert!(server.admit(peer()).is_none());
+        drop(first);
+        assert!(server.admit(peer()).is_some());
+        assert_eq!(server.clients().len(), 1);
+        assert_eq!(server.metrics.resp_rejected.get(), 1);
+        assert_eq!(server.metrics.resp_clients.get(), 1);
+    }
+}

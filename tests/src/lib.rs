@@ -1,1 +1,0 @@
-//! end to end, over the built binary and real clients

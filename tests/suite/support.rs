@@ -1,0 +1,139 @@
+//! A data directory of its own for every test, the command line over it, and a server that
+//! is stopped when the test ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+/// The shipped registry.
+pub fn registry() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../registry.yaml")
+}
+
+/// A data directory that goes away with the test.
+pub struct Home {
+    pub dir: TempDir,
+    pub registry: PathBuf,
+}
+
+impl Home {
+    /// An empty one.
+    pub fn new() -> Home {
+        Home { dir: tempfile::tempdir().unwrap(), registry: registry() }
+    }
+
+    /// One in which everything up to the trained model is done.
+    pub fn with_demo(users: u32, seed: u32) -> Home {
+        let home = Home::new();
+        let (users, seed) = (users.to_string(), seed.to_string());
+        home.ok(&["up", "--no-serve", "--users", &users, "--seed", &seed]);
+        home
+    }
+
+    pub fn data(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The command line over this directory.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_granary-under-test"));
+        command.args(args).arg("--data-dir").arg(self.data()).arg("--registry").arg(&self.registry);
+        command.current_dir(self.data()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and gives back what it printed.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that must fail with 1, and gives back what it complained about.
+    pub fn fails(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?} should have failed");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Serves this directory on free ports.
+    pub fn serve(&self) -> Server {
+        let args = ["serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0"];
+        let mut child =
+            self.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The first line comes when the doors are open.
+        let first = lines.next().expect("the server ended before it served").unwrap();
+        assert!(first.contains("http://"), "{first}");
+        let serving = std::fs::read(self.data().join("serving.json")).unwrap();
+        let serving: Json = serde_json::from_slice(&serving).unwrap();
+        let address = |door: &str| serving[door].as_str().unwrap().to_owned();
+        Server { http: address("http"), resp: address("resp"), child, _lines: lines }
+    }
+}
+
+/// A running server.
+pub struct Server {
+    pub http: String,
+    pub resp: String,
+    child: Child,
+    _lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Server {
+    /// Status and body of a GET.
+    pub fn get(&self, path: &str) -> (u16, Json) {
+        let response = agent().get(format!("http://{}{path}", self.http)).call().unwrap();
+        answer(response)
+    }
+
+    /// Status and body of a POST.
+    pub fn post(&self, path: &str, body: &str) -> (u16, Json) {
+        let request = agent().post(format!("http://{}{path}", self.http));
+        answer(request.send(body).unwrap())
+    }
+
+    /// A connection of a Redis client.
+    pub fn redis(&self) -> redis::Connection {
+        redis::Client::open(format!("redis://{}/", self.resp)).unwrap().get_connection().unwrap()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and the exit code that follows.
+    pub fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(&pid).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP client that takes any status as an answer.
+pub fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+}
+
+fn answer(mut response: ureq::http::Response<ureq::Body>) -> (u16, Json) {
+    let status = response.status().as_u16();
+    let text = response.body_mut().read_to_string().unwrap();
+    let json = serde_json::from_str(&text);
+    (status, json.unwrap_or_else(|error| panic!("{status} is not JSON ({error}): {text}")))
+}
