@@ -74,9 +74,15 @@ pub(crate) fn number(taken: Taken, interner: &Mutex<Interner>) -> Result<Piece, 
     let lock = || interner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let entities = if let Some(dictionary) = keys.as_dictionary_opt::<Int32Type>() {
         let values = dictionary.values().as_string::<i32>();
+        // A dictionary may name entities whose rows were left out as bad: they are none.
+        let mut used = vec![false; values.len()];
+        for &key in dictionary.keys().values() {
+            used[key as usize] = true;
+        }
         let numbers: Vec<u32> = {
             let mut interner = lock();
-            values.iter().map(|key| interner.number(key.unwrap_or_default())).collect()
+            let number = |at: usize| if used[at] { interner.number(values.value(at)) } else { 0 };
+            (0..values.len()).map(number).collect()
         };
         dictionary.keys().values().iter().map(|&key| numbers[key as usize]).collect()
     } else {

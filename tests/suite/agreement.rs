@@ -99,7 +99,7 @@ fn the_past_is_answered_as_it_was() {
         from_log += u32::from(body["from"] == "log");
         assert_agrees(user, as_of, body["features"].as_object().unwrap(), &raw.features(user, as_of));
     }
-    assert!(from_log > 500, "only {from_log} of 1,000 came from the log");
+    assert!(from_log > 300, "only {from_log} of 1,000 came from the log");
 }
 
 /// An instant as ISO-8601, by the civil-from-days rule.

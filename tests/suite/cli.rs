@@ -135,7 +135,7 @@ fn commands_go_to_the_server_that_owns_the_directory() {
     assert!(pushed.contains("generation 2"), "{pushed}");
     assert_eq!(server.get(&format!("/features/{user}")).1, over_http);
     let second = home.fails(&["serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
-    assert!(second.contains("pid"), "{second}");
+    assert!(second.contains("holds") && second.contains("stop it"), "{second}");
     assert_eq!(server.terminate(), Some(0));
     assert!(!home.data().join("serving.json").exists());
 }

@@ -65,7 +65,10 @@ fn suggestion(nearest: Option<&str>) -> String {
 
 impl From<granary_storage::Error> for ServiceError {
     fn from(error: granary_storage::Error) -> Self {
-        ServiceError::Internal(error.to_string())
+        match error {
+            granary_storage::Error::Locked { .. } => ServiceError::Busy(error.to_string()),
+            error => ServiceError::Internal(error.to_string()),
+        }
     }
 }
 
