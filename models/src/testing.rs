@@ -181,8 +181,8 @@ fn batch(made: &Made, rows: std::ops::Range<usize>) -> RecordBatch {
         });
         FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(lists, length)
     };
-    let text = |value| match value {
-        &Value::Text(ref text) => Some(text.to_string()),
+    let text = |value: &Value| match value {
+        Value::Text(text) => Some(text.to_string()),
         _ => None,
     };
     let cities: Vec<Option<String>> = column(3).map(text).collect();

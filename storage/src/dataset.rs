@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::directory::{BuilderLock, DataDir};
 use crate::names::check_name;
 use crate::offline::{Compression, check_format, collect, read_batches, write_parquet};
-use crate::publish::{AtomicFile, sync_directory, write_atomic};
+use crate::publish::{AtomicFile, create_directory, sync_directory, write_atomic};
 use crate::{Error, Result};
 
 const FORMAT: u32 = 1;
@@ -118,7 +118,7 @@ impl Paths {
     fn of(directory: &DataDir, name: &str) -> Result<Paths> {
         check_name("training set", name)?;
         let home = directory.materialized_store();
-        fs::create_dir_all(&home).map_err(Error::io("create", &home))?;
+        create_directory(&home)?;
         Ok(Paths {
             data: home.join(format!("{name}.parquet")),
             manifest: home.join(format!("{name}.manifest.json")),

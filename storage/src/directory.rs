@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::names::check_name;
-use crate::publish::{AtomicFile, remove_leftovers};
+use crate::publish::{AtomicFile, create_directory, remove_leftovers};
 use crate::{Error, Result};
 
 /// The one directory under which everything is written.
@@ -31,7 +31,7 @@ impl DataDir {
     /// Opens the directory, creating it if need be.
     pub fn open(root: impl Into<PathBuf>) -> Result<DataDir> {
         let root = root.into();
-        fs::create_dir_all(&root).map_err(Error::io("create", &root))?;
+        create_directory(&root)?;
         Ok(DataDir { root })
     }
 
@@ -103,12 +103,12 @@ impl DataDir {
 
     /// A new raw table, such as `event_logs.parquet`; it appears when committed.
     pub fn raw_writer(&self, name: &str) -> Result<AtomicFile> {
-        writer_in(self.raw(), "raw table", name)
+        writer_in(&self.raw(), "raw table", name)
     }
 
     /// A new side file of skipped rows; it appears when committed.
     pub fn bad_rows_writer(&self, name: &str) -> Result<AtomicFile> {
-        writer_in(self.bad_rows(), "bad rows", name)
+        writer_in(&self.bad_rows(), "bad rows", name)
     }
 
     /// The lock is the operating system's, on a file that stays: it ends with its process,
@@ -139,9 +139,9 @@ impl DataDir {
     }
 }
 
-fn writer_in(directory: PathBuf, kind: &'static str, name: &str) -> Result<AtomicFile> {
+fn writer_in(directory: &Path, kind: &'static str, name: &str) -> Result<AtomicFile> {
     check_name(kind, name)?;
-    fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+    create_directory(directory)?;
     AtomicFile::create(directory.join(name))
 }
 

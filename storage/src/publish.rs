@@ -87,8 +87,28 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
+/// Creates a directory, and those above it, so that they survive a crash.
+pub(crate) fn create_directory(directory: &Path) -> Result<()> {
+    if directory.as_os_str().is_empty() || directory.is_dir() {
+        return Ok(());
+    }
+    let parent = directory.parent().unwrap_or(Path::new(""));
+    create_directory(parent)?;
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.map_err(Error::io("create", directory)),
+    }?;
+    sync_directory(parent)
+}
+
 /// Makes names created, renamed or removed in a directory survive a crash.
 pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
+    // The parent of a bare relative name is the empty path.
+    let directory = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    };
     File::open(directory)
         .and_then(|opened| opened.sync_all())
         .map_err(Error::io("sync directory", directory))

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::names::check_name;
-use crate::publish::{entries, sync_contents, sync_directory, write_atomic};
+use crate::publish::{create_directory, entries, sync_contents, sync_directory, write_atomic};
 use crate::{Error, Result};
 
 const CURRENT: &str = "CURRENT"; // holds the name of the current version
@@ -81,7 +81,7 @@ impl Versions {
         if building.exists() {
             fs::remove_dir_all(&building).map_err(Error::io("remove", &building))?;
         }
-        fs::create_dir_all(&building).map_err(Error::io("create", &building))?;
+        create_directory(&building)?;
         let newest = entries(&self.root)?
             .iter()
             .filter_map(|path| number(path))
@@ -135,8 +135,6 @@ impl Staged {
         fs::rename(&building, &target).map_err(Error::io("rename", &building))?;
         self.published = true;
         sync_directory(&root)?;
-        // The directory of the thing itself may be new too.
-        root.parent().map_or(Ok(()), sync_directory)?;
         self.versions.promote(&self.name)?;
         Ok(target)
     }

@@ -44,7 +44,9 @@ pub(crate) fn fit(training: &Training<'_>, params: &Params, seed: u64) -> Boosti
     }
     trees.truncate(best_trees);
     let mut gains = vec![0.0; training.bins.width()];
-    trees.iter().for_each(|tree| tree.add_gains(&mut gains));
+    for tree in &trees {
+        tree.add_gains(&mut gains);
+    }
     Boosting {
         base,
         trees: Trees::flatten(&trees),
@@ -111,8 +113,9 @@ impl<'a> Scores<'a> {
 
     fn add_leaves(&mut self, grown: &Grown) {
         for (rows, value) in grown.leaves() {
-            rows.iter()
-                .for_each(|&row| self.log_odds[row as usize] += f64::from(value));
+            for &row in rows {
+                self.log_odds[row as usize] += f64::from(value);
+            }
         }
     }
 

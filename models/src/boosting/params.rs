@@ -26,15 +26,15 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Params {
         Params {
-            max_trees: 600,
-            learning_rate: 0.05,
-            max_leaves: 31,
+            max_trees: 1000,
+            learning_rate: 0.04,
+            max_leaves: 15,
             max_depth: 8,
             min_leaf_weight: 3.0,
             lambda: 1.0,
             row_share: 0.8,
             feature_share: 0.8,
-            patience: 40,
+            patience: 50,
         }
     }
 }

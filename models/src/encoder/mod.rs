@@ -99,7 +99,7 @@ impl Encoder {
     pub(crate) fn encode(&self, table: &Table, rows: &[u32]) -> Encoded {
         let mut encoded = Encoded::zeroed(rows.len(), self.slots(), self.codes());
         encoded.fill(rows, |row, slots, codes| {
-            self.write(table.row(row as usize), slots, codes)
+            self.write(table.row(row as usize), slots, codes);
         });
         encoded
     }

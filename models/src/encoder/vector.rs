@@ -73,7 +73,9 @@ impl VectorScore {
             })
             .collect();
         let mut total = Moments::zeroed(length);
-        by_fold.iter().for_each(|fold| total.add(fold, 1.0));
+        for fold in &by_fold {
+            total.add(fold, 1.0);
+        }
 
         let penalty = best_penalty(&total, &by_fold);
         let scores: Vec<VectorScore> = by_fold
@@ -83,10 +85,15 @@ impl VectorScore {
                 weights: total.without(fold).solve(penalty),
             })
             .collect();
-        let out_of_fold = |(row, vector): (usize, &Option<&[f32]>)| {
+        let out_of_fold = |(row, vector): (usize, Option<&[f32]>)| {
             vector.map_or(f32::NAN, |vector| scores[folds.of(row)].score(vector))
         };
-        let out_of_fold = vectors.iter().enumerate().map(out_of_fold).collect();
+        let out_of_fold = vectors
+            .iter()
+            .copied()
+            .enumerate()
+            .map(out_of_fold)
+            .collect();
         (
             VectorScore {
                 scale,

@@ -42,7 +42,9 @@ pub(crate) fn fit(training: &Training<'_>, params: &Params, seed: u64) -> Forest
     });
     let trees: Vec<_> = grown.collect();
     let mut gains = vec![0.0; slots];
-    trees.iter().for_each(|tree| tree.add_gains(&mut gains));
+    for tree in &trees {
+        tree.add_gains(&mut gains);
+    }
     Forest {
         trees: Trees::flatten(&trees),
         gains,

@@ -23,11 +23,11 @@ pub fn report_html(trained: &Trained, context: &ReportContext<'_>) -> String {
     page += &figures(best, context);
     page += &candidates(trained, context);
     page += &plots(&best.test);
-    page += &format!(
-        "<div class=\"pair\">{}{}</div>\n",
-        confusion(&best.test),
-        classification(&best.test)
-    );
+    page += "<div class=\"pair\">";
+    page += &confusion(&best.test);
+    page += &classification(&best.test);
+    page += "</div>
+";
     page += &importance(best);
     page += "</main></body></html>\n";
     page

@@ -78,7 +78,7 @@ fn assert_balanced(page: &str) {
         let name: String = tag
             .trim_start_matches('/')
             .chars()
-            .take_while(|c| c.is_ascii_alphanumeric())
+            .take_while(char::is_ascii_alphanumeric)
             .collect();
         let body = &tag[..tag.find('>').unwrap()];
         if tag.starts_with('/') {

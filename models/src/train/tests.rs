@@ -37,7 +37,7 @@ fn bayes(made: &Made) -> f64 {
 }
 
 /// Replaces a column of the only batch.
-fn with_column(made: &Made, name: &str, array: ArrayRef) -> RecordBatch {
+fn with_column(made: &Made, name: &str, array: &ArrayRef) -> RecordBatch {
     let all = arrow::compute::concat_batches(&made.batches[0].schema(), &made.batches).unwrap();
     let columns = all
         .schema_ref()
@@ -45,7 +45,7 @@ fn with_column(made: &Made, name: &str, array: ArrayRef) -> RecordBatch {
         .iter()
         .zip(all.columns())
         .map(|(field, column)| {
-            let column = if field.name() == name { &array } else { column };
+            let column = if field.name() == name { array } else { column };
             (field.name().clone(), column.clone())
         });
     RecordBatch::try_from_iter(columns).unwrap()
@@ -54,7 +54,7 @@ fn with_column(made: &Made, name: &str, array: ArrayRef) -> RecordBatch {
 fn labels_with(made: &Made, change: impl Fn(usize, Option<i64>) -> Option<i64>) -> RecordBatch {
     let label = |(row, &label): (usize, &bool)| change(row, Some(i64::from(label)));
     let labels: Int64Array = made.labels.iter().enumerate().map(label).collect();
-    with_column(made, "churned", Arc::new(labels))
+    with_column(made, "churned", &(Arc::new(labels) as ArrayRef))
 }
 
 fn parts_with(
@@ -63,7 +63,7 @@ fn parts_with(
 ) -> RecordBatch {
     let part = |(row, &part): (usize, &&'static str)| change(row, part);
     let parts: StringArray = made.parts.iter().enumerate().map(part).collect();
-    with_column(made, "split", Arc::new(parts))
+    with_column(made, "split", &(Arc::new(parts) as ArrayRef))
 }
 
 fn message(dataset: &Dataset<'_>) -> String {
@@ -230,7 +230,7 @@ fn progress_tells_every_phase() {
     });
     let seen = Mutex::new(Vec::new());
     train(&dataset(&made.batches), &quick(), &|step| {
-        seen.lock().unwrap().push(step)
+        seen.lock().unwrap().push(step);
     })
     .unwrap();
     let seen = seen.into_inner().unwrap();
@@ -306,7 +306,8 @@ fn what_cannot_be_trained_on_is_named() {
     unknown.features[1].name = Arc::from("spent");
     assert!(message(&unknown).contains("feature column `spent`"));
     assert!(message(&unknown).contains("spend, premium"));
-    let text = with_column(&made, "spend", Arc::new(StringArray::from(vec!["12"; 300])));
+    let twelve: ArrayRef = Arc::new(StringArray::from(vec!["12"; 300]));
+    let text = with_column(&made, "spend", &twelve);
     assert!(
         with(&text).contains("column `spend`: it holds Utf8, wanted float"),
         "{}",
@@ -330,7 +331,7 @@ fn features_that_say_nothing_are_harmless() {
     });
     let nulls = arrow::array::new_null_array(&arrow::datatypes::DataType::Float64, 600);
     assert_eq!(nulls.null_count(), 600);
-    let batch = [with_column(&made, "spend", nulls)];
+    let batch = [with_column(&made, "spend", &nulls)];
     let mut only_nulls = dataset(&batch);
     only_nulls.features = features()
         .into_iter()

@@ -8,7 +8,8 @@ use std::ops::Range;
 use super::bins::Bins;
 use super::histogram::{Sum, Targets};
 use super::nodes::{Node, Tree};
-use super::search::{Found, Leaf, Search, Split};
+use super::search::{Found, Leaf, Search};
+use super::split::Split;
 use crate::random::Random;
 
 /// How far a tree grows.

@@ -52,7 +52,9 @@ impl Targets {
         into.clear();
         into.extend(rows.iter().map(|&row| self.pairs[row as usize]));
         let mut sum = Sum::default();
-        into.iter().for_each(|&pair| sum.take(pair));
+        for &pair in into.iter() {
+            sum.take(pair);
+        }
         sum
     }
 }

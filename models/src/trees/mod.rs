@@ -6,6 +6,7 @@ mod grow; // one tree, best leaf first
 mod histogram; // sums by code, over which splits are found
 mod nodes; // the flat form that predicts
 mod search; // the best split of a leaf
+mod split; // the best split of one slot
 
 pub(crate) use bins::Bins;
 pub(crate) use grow::{FeatureChoice, Grown, Growth, grow};

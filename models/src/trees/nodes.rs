@@ -101,9 +101,9 @@ impl Trees {
             let mut nodes = [0_u32; LANES];
             nodes.copy_from_slice(group);
             self.walk(&mut nodes, slots);
-            nodes
-                .iter()
-                .for_each(|&node| sum += f64::from(self.values[node as usize]));
+            for node in nodes {
+                sum += f64::from(self.values[node as usize]);
+            }
         }
         for &root in rest {
             let mut node = [root];
@@ -124,8 +124,12 @@ impl Trees {
                 let at = *node as usize;
                 let (left, looked_at) = (self.lefts[at], self.slots[at]);
                 let value = slots[(looked_at >> 1) as usize];
-                let above = value > self.thresholds[at];
-                let goes_right = above | (value.is_nan() & (looked_at & 1 == 0));
+                let threshold = self.thresholds[at];
+                let goes_right = if value.is_nan() {
+                    looked_at & 1 == 0
+                } else {
+                    value > threshold
+                };
                 let is_inner = left != 0;
                 *node = if is_inner {
                     left + u32::from(goes_right)

@@ -4,17 +4,8 @@
 use super::bins::Bins;
 use super::grow::Growth;
 use super::histogram::{Sum, Targets, fill, subtract};
+use super::split::{Rule, Split, better};
 use crate::random::Random;
-
-/// Where a leaf is divided: codes up to `code` go left.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Split {
-    pub(super) gain: f64,
-    pub(super) slot: u32,
-    pub(super) code: u8,
-    pub(super) missing_left: bool,
-    pub(super) left: Sum,
-}
 
 /// A leaf to search: its rows and their sum.
 #[derive(Clone, Copy)]
@@ -53,14 +44,6 @@ enum Slots {
     },
 }
 
-/// What makes a split possible and good, in units of the targets.
-#[derive(Clone, Copy)]
-struct Rule {
-    lambda: f64,
-    min_weight: i64,
-    min_gain: f64,
-}
-
 /// Row-and-bin visits below which a thread of its own does not pay.
 const MIN_TASK: usize = 40_000;
 
@@ -71,11 +54,7 @@ impl<'a> Search<'a> {
         growth: &Growth,
         random: Random,
     ) -> Search<'a> {
-        let rule = Rule {
-            lambda: growth.lambda / targets.unit(),
-            min_weight: (growth.min_weight / targets.unit()).ceil().max(1.0) as i64,
-            min_gain: growth.min_gain / targets.unit(),
-        };
+        let rule = Rule::new(growth, targets.unit());
         let slots = match &growth.features {
             super::FeatureChoice::OfTree(slots) => Slots::OfTree(slots.clone()),
             super::FeatureChoice::PerSplit(count) => {
@@ -104,7 +83,7 @@ impl<'a> Search<'a> {
 
     /// Whether a leaf is heavy enough to be divided.
     pub(super) fn is_divisible(&self, sum: Sum) -> bool {
-        sum.weight >= 2 * self.rule.min_weight
+        self.rule.is_divisible(sum)
     }
 
     /// Searches a leaf without the help of its parent.
@@ -257,70 +236,5 @@ impl Sweep<'_> {
             }
         }
         best
-    }
-}
-
-/// The one with more gain; of equals the one of the smaller slot, so that the order in
-/// which slots were looked at does not matter.
-fn better(a: Option<Split>, b: Option<Split>) -> Option<Split> {
-    match (a, b) {
-        (Some(a), Some(b)) => {
-            let b_wins = b.gain > a.gain || (b.gain == a.gain && b.slot < a.slot);
-            Some(if b_wins { b } else { a })
-        }
-        (a, b) => a.or(b),
-    }
-}
-
-impl Rule {
-    /// The best split of one slot, with missing values on the side where they gain most.
-    fn best_split(self, slot: u32, histogram: &[Sum], total: Sum) -> Option<Split> {
-        if total.weight < 2 * self.min_weight {
-            return None;
-        }
-        let (&missing, values) = histogram.split_last()?;
-        let unsplit = self.score(total);
-        let mut best: Option<Split> = None;
-        let mut below = Sum::default();
-        for (code, &bin) in values.iter().enumerate() {
-            if bin.weight == 0 {
-                continue; // the same division as at the code before
-            }
-            below = below.plus(bin);
-            let heavier_left = 2 * below.weight >= total.weight - missing.weight;
-            let sides: &[bool] = match missing.weight {
-                // None seen: they will go where most rows go.
-                0 => &[heavier_left][..],
-                _ => &[false, true],
-            };
-            for &missing_left in sides {
-                let left = if missing_left {
-                    below.plus(missing)
-                } else {
-                    below
-                };
-                let right = total.minus(left);
-                if left.weight < self.min_weight || right.weight < self.min_weight {
-                    continue;
-                }
-                let gain = self.score(left) + self.score(right) - unsplit;
-                if gain > best.map_or(self.min_gain, |best| best.gain) {
-                    best = Some(Split {
-                        gain,
-                        slot,
-                        code: code as u8,
-                        missing_left,
-                        left,
-                    });
-                }
-            }
-        }
-        best
-    }
-
-    #[inline]
-    fn score(self, sum: Sum) -> f64 {
-        let residual = sum.residual as f64;
-        residual * residual / (sum.weight as f64 + self.lambda)
     }
 }

@@ -12,22 +12,25 @@
 //! rounds halves away from zero; `length` counts characters; `least` and `greatest`
 //! skip nulls.
 
-mod batch; // the walk over columns
-mod cell; // one cell of a column as a value
-mod compare; // comparisons and `in` over columns
-mod error; // what can be wrong with an expression or its columns
-mod load; // columns as callers hold them -> columns as the walk wants them
-mod lower; // Expression -> Node
-mod node; // the lowered tree
-mod numbers; // arithmetic over columns
-mod operand; // what a node yields over a batch
 mod program; // the door
-mod row; // the walk over the values of one row
+mod error; // what can be wrong with an expression or its columns
+
+mod node; // the lowered tree
+mod lower; // Expression -> node
 mod scalar; // arithmetic of single values
+mod row; // the walk over the values of one row
+
+mod batch; // the walk over columns
+mod load; // columns as callers hold them -> columns as the walk wants them
+mod operand; // what a node yields over a batch
+mod numbers; // arithmetic over columns
+mod compare; // comparisons and `in` over columns
+mod texts; // functions of texts over columns
 mod select; // one column out of several, row by row
+mod cell; // one cell of a column as a value
+
 #[cfg(test)]
 mod tests;
-mod texts; // functions of texts over columns
 
 pub use cell::value_at;
 pub use error::Error;

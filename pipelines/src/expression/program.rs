@@ -45,8 +45,12 @@ impl Program {
 
     /// The columns it reads, each once, in order of first use.
     pub fn columns_needed(expression: &Expression) -> Vec<String> {
-        let mut names = Vec::new();
-        collect_columns(expression, &mut names);
+        let mut names: Vec<String> = Vec::new();
+        for name in expression.columns() {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
         names
     }
 
@@ -85,40 +89,5 @@ impl Program {
     /// value that is missing or of another type than the column's counts as null.
     pub fn evaluate_row(&self, values: &[Value]) -> Value {
         self.root.value(values)
-    }
-}
-
-fn collect_columns(expression: &Expression, names: &mut Vec<String>) {
-    match expression {
-        Expression::Column { name, .. } => {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        Expression::Literal(_) => {}
-        Expression::Unary { operand, .. } | Expression::In { operand, .. } => {
-            collect_columns(operand, names);
-        }
-        Expression::Binary { left, right, .. } => {
-            collect_columns(left, names);
-            collect_columns(right, names);
-        }
-        Expression::Case {
-            branches,
-            otherwise,
-        } => {
-            for (condition, result) in branches {
-                collect_columns(condition, names);
-                collect_columns(result, names);
-            }
-            if let Some(otherwise) = otherwise {
-                collect_columns(otherwise, names);
-            }
-        }
-        Expression::Call { arguments, .. } => {
-            for argument in arguments {
-                collect_columns(argument, names);
-            }
-        }
     }
 }

@@ -8,10 +8,11 @@
 mod error; // what can go wrong, and how it is told
 mod wanted; // which columns to decode, and as what
 
-mod files;
-mod head; // which columns a file has, from its header or footer
 mod find; // from the registry's paths to files
-mod format; // formats and compressions, and opening a file as a stream of bytes // the files of one source: columns, hashes, chunks, decoding
+mod format; // formats and compressions, and opening a file as a stream of bytes
+mod head; // what a header line or a footer tells about a file
+
+mod files; // the files of one source: columns, hashes, chunks, decoding
 
 mod chunk; // the parts that decode independently
 mod quotes; // which newlines of a CSV file end a record
@@ -24,8 +25,8 @@ mod jsonl; // a block of JSON lines -> cells
 mod records; // cells -> batches, for both text formats
 mod scalar; // the text of one cell -> a number, a bool, an instant, a vector
 
-mod cast;
-mod parquet; // row groups -> batches // the type found in Parquet -> the registry's type
+mod cast; // the type found in Parquet -> the registry's type
+mod parquet; // row groups -> batches
 
 mod bad_rows; // what happens to rows that cannot be read
 

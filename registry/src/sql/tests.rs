@@ -111,7 +111,7 @@ fn what_is_not_understood_is_refused() {
 
 #[test]
 fn every_fault_comes_back_with_its_place_and_the_nearest_name() {
-    let faults = faults("ratin > 1 and evnt_type = 'a' or vots = 2 or abss(votes) = 1");
+    let faults = faults("ratin > 1 and evnt_type = 'a' or vots = 2 or abss(vote) = 1");
     let summary: Vec<_> = faults
         .iter()
         .map(|fault| (fault.found.as_str(), fault.suggestion.as_deref()))
@@ -123,6 +123,7 @@ fn every_fault_comes_back_with_its_place_and_the_nearest_name() {
             ("`evnt_type` at character 15", Some("event_type")),
             ("`vots` at character 34", Some("votes")),
             ("function `abss` at character 46", Some("abs")),
+            ("`vote` at character 51", Some("votes")),
         ]
     );
 }

@@ -321,6 +321,10 @@ impl<'a> Translator<'a> {
                 expected: listed(names()),
                 suggestion: nearest(&name, names()),
             });
+            // Its arguments may have faults of their own.
+            for argument in plain_arguments(function).unwrap_or_default() {
+                self.translate(argument);
+            }
             return None;
         };
         let Some(arguments) = plain_arguments(function) else {

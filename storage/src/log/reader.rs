@@ -122,7 +122,7 @@ impl Records {
                 Step::End => break None,
                 Step::Broken => match judge(&self.directory, &mut cursor, self.end)? {
                     Verdict::Whole => {
-                        cursor = Cursor::open(&self.directory, cursor.base(), offset)?
+                        cursor = Cursor::open(&self.directory, cursor.base(), offset)?;
                     }
                     Verdict::Torn => break None,
                 },

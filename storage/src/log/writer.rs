@@ -9,7 +9,7 @@ use super::format::{MAX_PAYLOAD, RECORD_HEADER, SEGMENT_HEADER, encode_record};
 use super::reader::{Verdict, judge};
 use super::segments::{self, Cursor, Step};
 use super::{Kind, Offset};
-use crate::publish::{remove_leftovers, sync_directory};
+use crate::publish::{create_directory, remove_leftovers, sync_directory};
 use crate::{Error, Result};
 
 const BUFFER_BYTES: usize = 4 << 20; // unwritten records beyond this are written, not yet synced
@@ -60,7 +60,7 @@ impl Log {
     /// very end is cut off; any other damage is an error.
     pub fn open(directory: impl Into<PathBuf>, options: LogOptions) -> Result<Log> {
         let directory = directory.into();
-        fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+        create_directory(&directory)?;
         remove_leftovers(&directory)?;
         let mut bases = segments::bases(&directory)?;
         check_chain(&directory, &bases)?;

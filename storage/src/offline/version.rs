@@ -95,7 +95,7 @@ impl Iterator for States {
                                     .schema()
                                     .fields()
                                     .iter()
-                                    .map(|field| field.to_string())
+                                    .map(ToString::to_string)
                                     .collect(),
                             })
                     };

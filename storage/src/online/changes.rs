@@ -41,14 +41,22 @@ pub(super) enum Vectors {
     Some(Arc<[u8]>),
 }
 
-/// The changes of some keys: new values, and none for removals.
-type Shard<V> = BTreeMap<Box<[u8]>, Option<V>>;
+/// A change of one key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change<V> {
+    /// It has this value now.
+    Put(V),
+    /// It is gone.
+    Removed,
+}
+
+type Shard<V> = BTreeMap<Box<[u8]>, Option<V>>; // none for removals
 
 /// The changes of many keys.
 #[derive(Debug)]
 pub(super) struct Changes<V> {
     shards: [RwLock<Shard<V>>; SHARDS],
-    changes: AtomicUsize,
+    count: AtomicUsize,
     added: AtomicI64,
     bytes: AtomicUsize,
 }
@@ -91,7 +99,7 @@ impl<V> Default for Changes<V> {
     fn default() -> Changes<V> {
         Changes {
             shards: std::array::from_fn(|_| RwLock::default()),
-            changes: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
             added: AtomicI64::new(0),
             bytes: AtomicUsize::new(0),
         }
@@ -130,22 +138,25 @@ impl<V: Staged> Changes<V> {
             );
             shard.insert(key.into(), value);
             // Behind the insertion: whoever reads a count of 0 may skip the layer.
-            self.changes.fetch_add(1, Ordering::Release);
+            self.count.fetch_add(1, Ordering::Release);
         }
         Ok(())
     }
 
-    /// The change of a key: none if it is unchanged, `Some(None)` if it was removed.
-    pub(super) fn get(&self, key: &[u8]) -> Option<Option<V>> {
+    /// The change of a key, if it changed.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Change<V>> {
         if self.is_empty() {
             return None;
         }
-        read(self.shard(key)).get(key).cloned()
+        read(self.shard(key)).get(key).map(|change| match change {
+            Some(value) => Change::Put(value.clone()),
+            None => Change::Removed,
+        })
     }
 
     /// Whether nothing changed.
     pub(super) fn is_empty(&self) -> bool {
-        self.changes.load(Ordering::Acquire) == 0
+        self.count.load(Ordering::Acquire) == 0
     }
 
     /// How many keys there are more than below.

@@ -8,12 +8,12 @@
 use std::sync::Arc;
 
 use granary_registry::EventTime;
+use redb::WriteTransaction;
 
-use super::changes::Layer;
-use super::generation::write_change;
+use super::changes::{Layer, Row, Vectors};
 use super::store::{OnlineStore, Stack};
 use super::tables::{
-    GenerationTables, Meta, PLAIN, Redb, Snapshot, read_meta, redb_error, write_meta,
+    GenerationTables, Meta, PLAIN, Redb, Snapshot, Table, read_meta, redb_error, write_meta,
 };
 use crate::log::Offset;
 use crate::{Error, Result};
@@ -99,28 +99,24 @@ impl Flush<'_> {
     }
 }
 
-fn write_layers(transaction: &redb::WriteTransaction, layers: &[Layer], meta: &Meta) -> Redb<()> {
+fn write_layers(transaction: &WriteTransaction, layers: &[Layer], meta: &Meta) -> Redb<()> {
+    let names = GenerationTables::of(meta.generation);
     for layer in layers {
-        write_rows(transaction, layer, meta.generation)?;
+        // Without a generation there are neither rows nor tables for them.
+        if !layer.rows.is_empty() {
+            names.write(transaction, |rows, vectors| {
+                layer
+                    .rows
+                    .in_order(|key, change| write_change(rows, vectors, key, change))
+            })?;
+        }
         write_plain(transaction, layer)?;
     }
     write_meta(transaction, meta)
 }
 
-fn write_rows(transaction: &redb::WriteTransaction, layer: &Layer, generation: u64) -> Redb<()> {
-    if layer.rows.is_empty() {
-        return Ok(()); // without a generation there are neither rows nor tables for them
-    }
-    let names = GenerationTables::of(generation);
-    let mut rows = transaction.open_table(names.rows())?;
-    let mut vectors = transaction.open_table(names.vectors())?;
-    layer
-        .rows
-        .in_order(|key, change| write_change(&mut rows, &mut vectors, key, change))
-}
-
 /// Writes the plain keys of a layer.
-pub(super) fn write_plain(transaction: &redb::WriteTransaction, layer: &Layer) -> Redb<()> {
+pub(super) fn write_plain(transaction: &WriteTransaction, layer: &Layer) -> Redb<()> {
     let mut plain = transaction.open_table(PLAIN)?;
     layer.plain.in_order(|key, change| {
         match change {
@@ -129,4 +125,23 @@ pub(super) fn write_plain(transaction: &redb::WriteTransaction, layer: &Layer) -
         };
         Ok(())
     })
+}
+
+/// Applies the change of one row to the tables of its generation.
+pub(super) fn write_change(
+    rows: &mut Table<'_>,
+    vectors: &mut Table<'_>,
+    key: &[u8],
+    change: Option<&Row>,
+) -> Redb<()> {
+    match change {
+        Some(row) => rows.insert(key, &*row.row)?,
+        None => rows.remove(key)?,
+    };
+    match change.map_or(&Vectors::None, |row| &row.vectors) {
+        Vectors::Below => None,
+        Vectors::None => vectors.remove(key)?,
+        Vectors::Some(bytes) => vectors.insert(key, &**bytes)?,
+    };
+    Ok(())
 }

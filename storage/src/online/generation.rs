@@ -1,22 +1,17 @@
-//! Loads a generation beside the one that is served, and switches readers to it. Called by
-//! push; staging and flushing into the old generation go on meanwhile.
+//! Loads a generation beside the one that is served, while staging and flushing into that one
+//! go on. Called by push.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use granary_registry::EventTime;
-use redb::{Durability, ReadableDatabase, WriteTransaction};
+use redb::{Durability, ReadableDatabase};
 
 use super::bytes::Bytes;
-use super::changes::{Layer, Row, Staged, Vectors};
-use super::flush::write_plain;
-use super::store::{OnlineStore, Stack};
-use super::tables::{
-    GenerationInfo, GenerationTables, Meta, Redb, Snapshot, StoredTable, prepare, read_meta,
-    redb_error, write_meta,
-};
-use crate::log::Offset;
+use super::changes::{Row, Staged, Vectors};
+use super::flush::write_change;
+use super::store::OnlineStore;
+use super::tables::{GenerationTables, Redb, StoredTable, Table, prepare, redb_error};
 use crate::{Error, Result};
 
 const CHUNK_ROWS: usize = 20_000; // between two chunks, a flush of the old generation gets its turn
@@ -25,11 +20,11 @@ const PENDING_BYTES: usize = 32 << 20;
 /// A generation under construction. Dropped unpublished, its tables are deleted by the next
 /// load, or when the store is next opened.
 pub struct GenerationLoader<'a> {
-    store: &'a OnlineStore,
-    number: u64,
-    names: GenerationTables,
+    pub(super) store: &'a OnlineStore,
+    pub(super) number: u64,
+    pub(super) names: GenerationTables,
     last_key: Option<Vec<u8>>,
-    pending: BTreeMap<Vec<u8>, Option<Row>>, // none for a removal
+    pub(super) pending: BTreeMap<Vec<u8>, Option<Row>>, // none for a removal
     pending_bytes: usize,
     written: Option<Written>, // none when something was written since
 }
@@ -59,7 +54,7 @@ impl OnlineStore {
             written: None,
         };
         prepare(&self.database, &self.path)?;
-        loader.chunk(|_, _| Ok(()))?; // the tables are there from now on
+        loader.chunk(Durability::None, |_, _| Ok(()))?; // the tables are there from now on
         Ok(loader)
     }
 }
@@ -81,7 +76,7 @@ impl GenerationLoader<'_> {
         while rows.peek().is_some() {
             let mut last_key = self.last_key.take();
             let mut disorder = None;
-            self.chunk(|stored_rows, stored_vectors| {
+            self.chunk(Durability::None, |stored_rows, stored_vectors| {
                 for (key, row, vectors) in rows.by_ref().take(CHUNK_ROWS) {
                     if last_key.as_deref().is_some_and(|last| last >= key) {
                         disorder = Some(key);
@@ -98,7 +93,7 @@ impl GenerationLoader<'_> {
             })?;
             self.written = None;
             if let Some(key) = disorder {
-                return Err(self.disorder(last_key.unwrap_or_default(), key));
+                return Err(self.disorder(&last_key.unwrap_or_default(), key));
             }
             self.last_key = last_key;
         }
@@ -121,6 +116,12 @@ impl GenerationLoader<'_> {
     /// Removes one row.
     pub fn remove(&mut self, key: &[u8]) -> Result<()> {
         self.change(key, None)
+    }
+
+    /// Makes what was loaded so far durable. Publication does that too, while its caller holds
+    /// off ingest; called just before, this leaves it little to do.
+    pub fn settle(&mut self) -> Result<()> {
+        self.write_pending(Durability::Immediate)
     }
 
     /// The row of an entity in this generation, as it stands.
@@ -146,74 +147,6 @@ impl GenerationLoader<'_> {
         }
     }
 
-    /// Switches readers to this generation, in one transaction, and deletes the old one. What
-    /// was staged in the old one is dropped at the same instant: as with a flush, nobody may
-    /// be between logging an event and staging its row, and this generation must be the log's
-    /// effect up to `log_offset`. Staged plain keys stay, and are written along.
-    pub fn publish(
-        mut self,
-        log_offset: Offset,
-        clock: EventTime,
-        meta: &[u8],
-    ) -> Result<GenerationInfo> {
-        let store = self.store;
-        let meta = Meta {
-            generation: self.number,
-            log_offset: log_offset.0,
-            clock: clock.0,
-            pushed: meta.to_vec(),
-        };
-        let _moving = store.lock_moving();
-        store.freeze();
-        let frozen = store.stack().frozen.clone();
-        let snapshot = Arc::new(self.switch(&meta, &frozen)?);
-        let info = snapshot.info();
-        store.replace_stack(|stack| {
-            // Layers begun since the freeze keep their plain keys, which are not on disk yet.
-            let later = stack.frozen[frozen.len()..].iter().chain([&stack.active]);
-            let mut later: Vec<Layer> = later
-                .map(|layer| Layer {
-                    plain: Arc::clone(&layer.plain),
-                    ..Layer::default()
-                })
-                .collect();
-            let active = later.pop().unwrap_or_default();
-            (
-                Stack {
-                    snapshot,
-                    frozen: later,
-                    active,
-                },
-                (),
-            )
-        });
-        Ok(info.expect("a published generation has a number above 0"))
-    }
-
-    fn switch(&mut self, meta: &Meta, frozen: &[Layer]) -> Result<Snapshot> {
-        let store = self.store;
-        let failed = || redb_error("publish to", &store.path);
-        let transaction = store
-            .database
-            .begin_write()
-            .map_err(|error| failed()(error.into()))?;
-        let old = GenerationTables::of(read_meta(&transaction, &store.path)?.generation);
-        let pending = std::mem::take(&mut self.pending);
-        write_changes(&transaction, &self.names, &pending)
-            .and_then(|()| {
-                frozen
-                    .iter()
-                    .try_for_each(|layer| write_plain(&transaction, layer))
-            })
-            .and_then(|()| write_meta(&transaction, meta))
-            .and_then(|()| old.delete(&transaction))
-            .map_err(failed())?;
-        transaction
-            .commit()
-            .map_err(|error| failed()(error.into()))?;
-        Snapshot::take(&store.database, &store.path)
-    }
-
     fn change(&mut self, key: &[u8], change: Option<Row>) -> Result<()> {
         let size = |change: &Option<Row>| change.as_ref().map_or(0, Staged::bytes);
         if let Some(older) = self.pending.get_mut(key) {
@@ -225,53 +158,42 @@ impl GenerationLoader<'_> {
             self.pending.insert(key.to_vec(), change);
         }
         if self.pending_bytes > PENDING_BYTES {
-            self.write_pending()
+            self.write_pending(Durability::None)
         } else {
             Ok(())
         }
     }
 
-    fn write_pending(&mut self) -> Result<()> {
+    fn write_pending(&mut self, durability: Durability) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         self.written = None;
-        let transaction = self.begin_chunk()?;
-        write_changes(&transaction, &self.names, &pending)
-            .and_then(|()| Ok(transaction.commit()?))
-            .map_err(redb_error("load into", &self.store.path))
+        self.chunk(durability, |rows, vectors| {
+            write_changes(rows, vectors, &pending)
+        })
     }
 
-    /// One transaction of the load. It is not synced: redb makes it durable together with the
-    /// next transaction that is, at the latest the publication, and until then no state names
-    /// these tables.
-    fn chunk(&self, write: impl FnOnce(&mut Table<'_>, &mut Table<'_>) -> Redb<()>) -> Result<()> {
-        let transaction = self.begin_chunk()?;
-        self.write_chunk(&transaction, write)
-            .and_then(|()| Ok(transaction.commit()?))
+    /// One transaction of the load. Without a sync of its own, redb makes it durable together
+    /// with the next one that is synced, at the latest the publication; until then no state
+    /// names these tables.
+    fn chunk(
+        &self,
+        durability: Durability,
+        write: impl FnOnce(&mut Table<'_>, &mut Table<'_>) -> Redb<()>,
+    ) -> Result<()> {
+        self.write_chunk(durability, write)
             .map_err(redb_error("load into", &self.store.path))
-    }
-
-    fn begin_chunk(&self) -> Result<WriteTransaction> {
-        let failed = || redb_error("load into", &self.store.path);
-        let mut transaction = self
-            .store
-            .database
-            .begin_write()
-            .map_err(|error| failed()(error.into()))?;
-        transaction
-            .set_durability(Durability::None)
-            .map_err(|error| failed()(error.into()))?;
-        Ok(transaction)
     }
 
     fn write_chunk(
         &self,
-        transaction: &WriteTransaction,
+        durability: Durability,
         write: impl FnOnce(&mut Table<'_>, &mut Table<'_>) -> Redb<()>,
     ) -> Redb<()> {
-        let mut rows = transaction.open_table(self.names.rows())?;
-        let mut vectors = transaction.open_table(self.names.vectors())?;
-        write(&mut rows, &mut vectors)
+        let mut transaction = self.store.database.begin_write()?;
+        transaction.set_durability(durability)?;
+        self.names.write(&transaction, write)?;
+        Ok(transaction.commit()?)
     }
 
     fn written(
@@ -297,10 +219,10 @@ impl GenerationLoader<'_> {
         Ok(self.written.as_ref().expect("it was filled above"))
     }
 
-    fn disorder(&self, previous: Vec<u8>, key: &[u8]) -> Error {
+    fn disorder(&self, previous: &[u8], key: &[u8]) -> Error {
         Error::KeyOrder {
             target: format!("generation {}", self.number),
-            previous: String::from_utf8_lossy(&previous).into_owned(),
+            previous: String::from_utf8_lossy(previous).into_owned(),
             key: String::from_utf8_lossy(key).into_owned(),
         }
     }
@@ -312,36 +234,13 @@ impl Drop for GenerationLoader<'_> {
     }
 }
 
-type Table<'t> = redb::Table<'t, &'static [u8], &'static [u8]>;
-
-fn write_changes(
-    transaction: &WriteTransaction,
-    names: &GenerationTables,
-    changes: &BTreeMap<Vec<u8>, Option<Row>>,
-) -> Redb<()> {
-    let mut rows = transaction.open_table(names.rows())?;
-    let mut vectors = transaction.open_table(names.vectors())?;
-    for (key, change) in changes {
-        write_change(&mut rows, &mut vectors, key, change.as_ref())?;
-    }
-    Ok(())
-}
-
-/// Applies the change of one row to the tables of its generation.
-pub(super) fn write_change(
+/// Applies changes to the tables of their generation.
+pub(super) fn write_changes(
     rows: &mut Table<'_>,
     vectors: &mut Table<'_>,
-    key: &[u8],
-    change: Option<&Row>,
+    changes: &BTreeMap<Vec<u8>, Option<Row>>,
 ) -> Redb<()> {
-    match change {
-        Some(row) => rows.insert(key, &*row.row)?,
-        None => rows.remove(key)?,
-    };
-    match change.map_or(&Vectors::None, |row| &row.vectors) {
-        Vectors::Below => None,
-        Vectors::None => vectors.remove(key)?,
-        Vectors::Some(bytes) => vectors.insert(key, &**bytes)?,
-    };
-    Ok(())
+    changes
+        .iter()
+        .try_for_each(|(key, change)| write_change(rows, vectors, key, change.as_ref()))
 }

@@ -12,7 +12,8 @@
 mod bytes; // bytes found in memory or in redb
 mod changes; // the memory of changed rows
 mod flush; // changed rows to redb, in one transaction with their log offset
-mod generation; // loads a generation beside the one that is served, and switches to it
+mod generation; // loads a generation beside the one that is served
+mod publication; // switches readers to a loaded generation
 mod scan; // keys in order, over memory and redb
 mod store; // opening, staging, and the stack that readers see
 mod tables; // the tables of redb and the record of the store's state
@@ -22,6 +23,8 @@ mod view; // one consistent reader
 mod crash_tests; // stopped at any sync, every generation is whole
 #[cfg(test)]
 mod tests; // the store against a map
+#[cfg(test)]
+mod thread_tests; // writers, a flusher, a pusher and readers at once
 
 pub use bytes::Bytes;
 pub use flush::Flush;

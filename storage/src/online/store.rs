@@ -2,15 +2,17 @@
 //! Called by the server's ingest and by the command line.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{Builder, Database, StorageBackend};
 
-use super::changes::{Changes, Layer, Row, Staged, Vectors};
+use super::changes::{Change, Changes, Layer, Row, Staged, Vectors};
 use super::tables::{GenerationInfo, Snapshot, StoredTable, prepare, redb_error};
 use super::view::View;
+use crate::publish::sync_directory;
 use crate::{Error, Result};
 
 /// How the online store is opened.
@@ -49,7 +51,10 @@ impl OnlineStore {
     /// Opens the store, creating it if need be.
     pub fn open(path: impl Into<PathBuf>, options: OnlineOptions) -> Result<OnlineStore> {
         let path = path.into();
-        let database = builder(options).create(&path);
+        if !path.exists() {
+            create(&path)?;
+        }
+        let database = builder(options).open(&path);
         Self::over(path, database)
     }
 
@@ -217,6 +222,20 @@ impl Stack {
     }
 }
 
+/// An empty database appears whole: redb cannot open one whose creation was cut short.
+fn create(path: &Path) -> Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".creating");
+    let unfinished = PathBuf::from(unfinished);
+    if unfinished.exists() {
+        fs::remove_file(&unfinished).map_err(Error::io("remove", &unfinished))?;
+    }
+    let created = Database::create(&unfinished).and_then(Database::close);
+    created.map_err(|error| redb_error("create", path)(error.into()))?;
+    fs::rename(&unfinished, path).map_err(Error::io("rename", &unfinished))?;
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
 fn builder(options: OnlineOptions) -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes);
@@ -230,7 +249,7 @@ fn exists<'a, V: Staged + 'a>(
     key: &[u8],
 ) -> std::result::Result<bool, redb::Error> {
     if let Some(change) = frozen.rev().find_map(|changes| changes.get(key)) {
-        return Ok(change.is_some());
+        return Ok(matches!(change, Change::Put(_)));
     }
     Ok(match table {
         Some(table) => table.get_owned(key)?.is_some(),

@@ -26,6 +26,7 @@ use crate::{Error, Result};
 pub(super) type Redb<T> = std::result::Result<T, redb::Error>;
 
 pub(super) type Bin = &'static [u8];
+pub(super) type Table<'t> = redb::Table<'t, Bin, Bin>;
 pub(super) type StoredTable = ReadOnlyTable<Bin, Bin>;
 
 const META: TableDefinition<&str, Bin> = TableDefinition::new("meta");
@@ -92,6 +93,17 @@ impl GenerationTables {
 
     pub(super) fn vectors(&self) -> TableDefinition<'_, Bin, Bin> {
         TableDefinition::new(&self.vectors)
+    }
+
+    /// Opens both, creating them if need be, and writes.
+    pub(super) fn write(
+        &self,
+        transaction: &WriteTransaction,
+        write: impl FnOnce(&mut Table<'_>, &mut Table<'_>) -> Redb<()>,
+    ) -> Redb<()> {
+        let mut rows = transaction.open_table(self.rows())?;
+        let mut vectors = transaction.open_table(self.vectors())?;
+        write(&mut rows, &mut vectors)
     }
 
     /// Deletes both, whatever their size.

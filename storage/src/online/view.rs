@@ -6,7 +6,7 @@ use std::sync::Arc;
 use granary_registry::EventTime;
 
 use super::bytes::Bytes;
-use super::changes::{Row, Vectors};
+use super::changes::{Change, Layer, Row, Vectors};
 use super::scan::scan;
 use super::store::Stack;
 use super::tables::{StoredTable, redb_error};
@@ -57,7 +57,8 @@ impl View {
     /// The row of an entity.
     pub fn row(&self, key: &[u8]) -> Result<Option<Bytes>> {
         match self.staged(key) {
-            Some((_, change)) => Ok(change.map(|row| Bytes::memory(row.row))),
+            Some((_, Change::Put(row))) => Ok(Some(Bytes::memory(row.row))),
+            Some((_, Change::Removed)) => Ok(None),
             None => self.stored(self.stack.snapshot.rows.as_ref(), key),
         }
     }
@@ -65,33 +66,29 @@ impl View {
     /// The vectors of an entity.
     pub fn vectors(&self, key: &[u8]) -> Result<Option<Bytes>> {
         match self.staged(key) {
-            Some((depth, Some(row))) => self.vectors_of(key, row.vectors, depth),
-            Some((_, None)) => Ok(None),
+            Some((depth, Change::Put(row))) => self.vectors_of(key, row.vectors, depth),
+            Some((_, Change::Removed)) => Ok(None),
             None => self.stored(self.stack.snapshot.vectors.as_ref(), key),
         }
     }
 
     /// The row of an entity and its vectors, as they were staged together.
     pub fn full_row(&self, key: &[u8]) -> Result<Option<FullRow>> {
-        match self.staged(key) {
-            Some((depth, Some(row))) => {
-                let vectors = self.vectors_of(key, row.vectors, depth)?;
-                Ok(Some(FullRow {
-                    row: Bytes::memory(row.row),
-                    vectors,
-                }))
-            }
-            Some((_, None)) => Ok(None),
+        let (row, vectors) = match self.staged(key) {
+            Some((depth, Change::Put(row))) => (
+                Bytes::memory(row.row),
+                self.vectors_of(key, row.vectors, depth)?,
+            ),
+            Some((_, Change::Removed)) => return Ok(None),
             None => {
-                let Some(row) = self.stored(self.stack.snapshot.rows.as_ref(), key)? else {
+                let snapshot = &self.stack.snapshot;
+                let Some(row) = self.stored(snapshot.rows.as_ref(), key)? else {
                     return Ok(None);
                 };
-                Ok(Some(FullRow {
-                    row,
-                    vectors: self.stored(self.stack.snapshot.vectors.as_ref(), key)?,
-                }))
+                (row, self.stored(snapshot.vectors.as_ref(), key)?)
             }
-        }
+        };
+        Ok(Some(FullRow { row, vectors }))
     }
 
     /// Whether the entity has a row.
@@ -126,7 +123,8 @@ impl View {
     /// The value of a plain key.
     pub fn plain(&self, key: &[u8]) -> Result<Option<Bytes>> {
         match self.stack.layers().find_map(|layer| layer.plain.get(key)) {
-            Some(change) => Ok(change.map(Bytes::memory)),
+            Some(Change::Put(value)) => Ok(Some(Bytes::memory(value))),
+            Some(Change::Removed) => Ok(None),
             None => self.stored(Some(&self.stack.snapshot.plain), key),
         }
     }
@@ -151,11 +149,9 @@ impl View {
     }
 
     /// The newest change of a row, and the depth of its layer.
-    fn staged(&self, key: &[u8]) -> Option<(usize, Option<Row>)> {
-        self.stack
-            .layers()
-            .enumerate()
-            .find_map(|(depth, layer)| layer.rows.get(key).map(|change| (depth, change)))
+    fn staged(&self, key: &[u8]) -> Option<(usize, Change<Row>)> {
+        let at = |(depth, layer): (usize, &Layer)| Some((depth, layer.rows.get(key)?));
+        self.stack.layers().enumerate().find_map(at)
     }
 
     /// The vectors of a row staged at a depth; those of deeper layers, which no longer change,
@@ -166,9 +162,11 @@ impl View {
             .layers()
             .skip(depth + 1)
             .filter_map(|layer| layer.rows.get(key));
-        for vectors in std::iter::once(vectors)
-            .chain(deeper.map(|change| change.map_or(Vectors::None, |row| row.vectors)))
-        {
+        let deeper = deeper.map(|change| match change {
+            Change::Put(row) => row.vectors,
+            Change::Removed => Vectors::None,
+        });
+        for vectors in std::iter::once(vectors).chain(deeper) {
             match vectors {
                 Vectors::Below => {}
                 Vectors::None => return Ok(None),
