@@ -319,5 +319,8 @@ fn is_path(word: &str) -> bool {
     let letters = word
         .chars()
         .all(|letter| letter.is_ascii_alphanumeric() || "._-/".contains(letter));
-    letters && (word.ends_with('/') || word.ends_with(".rs") || word.starts_with(".ci/"))
+    let source = Path::new(word)
+        .extension()
+        .is_some_and(|ending| ending == "rs");
+    letters && (source || word.ends_with('/') || word.starts_with(".ci/"))
 }
