@@ -115,7 +115,13 @@ impl Asked {
 
 fn subject(path: &str, json: &Json, catalog: &Catalog) -> Result<Subject, ApiError> {
     let key = key_name(catalog);
-    let fields = Fields::of(path, json, &["user_id", "features", "rows"], key)?;
+    // Only a whole request may hold rows, not one of its rows.
+    let allowed: &[&str] = if path.is_empty() {
+        &["user_id", "features", "rows"]
+    } else {
+        &["user_id", "features"]
+    };
+    let fields = Fields::of(path, json, allowed, key)?;
     let entity = fields.key(key)?;
     let features = match fields.get("features") {
         Some(Json::Object(map)) => {
@@ -221,6 +227,7 @@ mod tests {
         assert!(no(json!({"features": {"agee": 1}})).contains("did you mean `age`?"));
         assert!(no(json!({"features": [1]})).starts_with("features: is an array"));
         assert!(no(json!({"rows": [], "user_id": "7"})).starts_with("user_id: there is no such"));
+        assert!(no(json!([{"user_id": "7", "rows": []}])).starts_with("rows[0].rows: there is no"));
         assert!(no(json!("7")).starts_with("body: is \"7\", wants an object"));
     }
 

@@ -115,7 +115,7 @@ async fn wrong_requests_are_refused_before_the_service_is_asked() {
         (
             post("/features", "{\n\"user_ids\": [}").await,
             "bad_json",
-            "line 2, column 15",
+            "line 2, column 14",
         ),
         (
             post("/features", "{}").await,

@@ -363,8 +363,8 @@ mod tests {
             say(b"set \"\"\"test\"\"\"\r\n"),
             no("unbalanced quotes in request")
         );
-        assert_eq!(say(&[b'x'; MAX_LINE + 1]), no("too big inline request"));
-        let endless = [b"*1\r\n$".as_slice(), &[b'1'; MAX_LINE + 1]].concat();
+        assert_eq!(say(&vec![b'x'; MAX_LINE + 1]), no("too big inline request"));
+        let endless = [b"*1\r\n$".as_slice(), &vec![b'1'; MAX_LINE + 1]].concat();
         assert_eq!(say(&endless), no("too big bulk count string"));
     }
 

@@ -125,8 +125,8 @@ mod tests {
             proptest::collection::vec(any::<u8>(), 0..12), 0..6)
         ) {
             let quote = |word: &Vec<u8>| {
-                let escaped: String = word.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-                format!("\"{escaped}\"")
+                let escaped: Vec<String> = word.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+                format!("\"{}\"", escaped.concat())
             };
             let line: Vec<String> = words.iter().map(quote).collect();
             prop_assert_eq!(arguments(line.join(" ").as_bytes()), Some(words));

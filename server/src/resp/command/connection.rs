@@ -6,7 +6,6 @@ use crate::resp::Protocol;
 
 /// About the connection itself.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names are Redis's")]
 pub enum ConnectionCommand<'a> {
     Ping(Option<&'a [u8]>),
     Echo(&'a [u8]),
@@ -47,7 +46,6 @@ pub struct Hello<'a> {
 
 /// What `CLIENT SETINFO` sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are Redis's")]
 pub enum Attribute {
     LibraryName,
     LibraryVersion,

@@ -14,7 +14,6 @@ pub struct HashCommand<'a> {
 
 /// What to read of a hash.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names are Redis's")]
 pub enum HashRead<'a> {
     All,
     Names,

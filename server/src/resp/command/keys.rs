@@ -5,7 +5,6 @@ use super::{Arguments, Command, Refusal, Spec, at, lower, unknown_subcommand};
 
 /// About keys, whatever they hold.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names are Redis's")]
 pub enum KeyCommand<'a> {
     /// `EXISTS` and `TOUCH`: how many of the keys there are.
     Exists(Arguments<'a>),

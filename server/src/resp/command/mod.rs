@@ -12,12 +12,12 @@ pub(super) mod scan; // the options of SCAN and HSCAN
 pub(super) mod server; // INFO, CONFIG, COMMAND …
 pub(super) mod write; // what would change a key
 
-pub use connection::ConnectionCommand;
-pub use hash::HashCommand;
-pub use keys::KeyCommand;
-pub use scan::ScanOptions;
-pub use server::ServerCommand;
-pub use write::WriteCommand;
+pub(super) use connection::ConnectionCommand;
+pub(super) use hash::HashCommand;
+pub(super) use keys::KeyCommand;
+pub(super) use scan::ScanOptions;
+pub(super) use server::ServerCommand;
+pub(super) use write::WriteCommand;
 
 /// A well-formed request, borrowing from the read buffer.
 #[derive(Clone, Debug)]

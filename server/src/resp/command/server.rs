@@ -4,7 +4,6 @@ use super::{Arguments, Command, Refusal, Spec, at, lower, unknown_subcommand};
 
 /// About the server.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names are Redis's")]
 pub enum ServerCommand<'a> {
     /// Sections in lower case; none for the usual ones.
     Info(Vec<String>),

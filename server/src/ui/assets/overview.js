@@ -40,8 +40,8 @@ function tiles(status) {
     tile("Generation", number(status.generation)),
     tile("Features", number(status.features.length)),
     tile("Events since start", number(accepted), aside),
-    tile("Waiting to be flushed", bytes(status.staged_bytes)),
-    tile("Now, by the registry's clock", instant(status.now), null, "small"),
+    tile("Not yet flushed", bytes(status.staged_bytes)),
+    tile("Registry's clock", instant(status.now), null, "small"),
   ];
 }
 
@@ -103,6 +103,9 @@ function compare(metrics) {
       svg("rect", { class: `fill ${kind}`, width: (share * 100).toFixed(2), height: 10 })),
     el("span", {}, score(share)),
   ];
-  return el("div", { class: "compare", "aria-label": "ROC-AUC on the test part" },
-    line("This model", own, ""), line("An oracle that knows the truth", oracle, "oracle"));
+  return el("div", {},
+    el("p", { class: "quiet caption" }, "ROC-AUC on the test part"),
+    el("div", { class: "compare" },
+      line("This model", own, ""),
+      line("An oracle that knows the truth", oracle, "oracle")));
 }
