@@ -28,7 +28,9 @@ fn folding(criterion: &mut Criterion) {
         bad_rows: &bad_rows,
         progress: &|_| {},
     };
-    let group = registry.group("user_activity_features").expect("a group of the demo registry");
+    let group = registry
+        .group("user_activity_features")
+        .expect("a group of the demo registry");
     let gathered = job.gather(group).expect("the demo's events");
     let mut benches = criterion.benchmark_group("activity");
     benches.sample_size(20);
@@ -36,12 +38,16 @@ fn folding(criterion: &mut Criterion) {
     benches.bench_function("gather_and_fold/1M_events", |bencher| {
         bencher.iter(|| {
             let gathered = job.gather(group).expect("the demo's events");
-            black_box(batch::fold(&gathered.fold, &gathered.history, EventTime::MAX).expect("a fold"))
+            black_box(
+                batch::fold(&gathered.fold, &gathered.history, EventTime::MAX).expect("a fold"),
+            )
         });
     });
     benches.bench_function("fold/1M_events", |bencher| {
         bencher.iter(|| {
-            black_box(batch::fold(&gathered.fold, &gathered.history, EventTime::MAX).expect("a fold"))
+            black_box(
+                batch::fold(&gathered.fold, &gathered.history, EventTime::MAX).expect("a fold"),
+            )
         });
     });
     benches.finish();

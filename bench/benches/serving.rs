@@ -17,11 +17,24 @@ fn serving(criterion: &mut Criterion) {
     let mut next = keys.iter().cycle();
     let mut key = || next.next().expect("an endless circle");
 
-    let names = ["purchases_7d", "last_active_days", "total_events", "age", "avg_rating"];
-    let few: Vec<usize> =
-        catalog.places(&names.map(str::to_owned)).expect("features of the demo registry");
+    let names = [
+        "purchases_7d",
+        "last_active_days",
+        "total_events",
+        "age",
+        "avg_rating",
+    ];
+    let few: Vec<usize> = catalog
+        .places(&names.map(str::to_owned))
+        .expect("features of the demo registry");
     let read = |key: &str, features| {
-        service.features(Lookup { key, features, as_of: None }).expect("a user")
+        service
+            .features(Lookup {
+                key,
+                features,
+                as_of: None,
+            })
+            .expect("a user")
     };
     criterion.bench_function(&format!("online_read/{features}_features"), |bencher| {
         bencher.iter(|| black_box(read(key(), None)));
@@ -31,7 +44,10 @@ fn serving(criterion: &mut Criterion) {
     });
     criterion.bench_function("predict/1_user", |bencher| {
         bencher.iter(|| {
-            let subject = Subject { key: Some(key().clone()), features: Vec::new() };
+            let subject = Subject {
+                key: Some(key().clone()),
+                features: Vec::new(),
+            };
             black_box(service.predict(&[subject]).expect("a model"))
         });
     });
@@ -47,7 +63,10 @@ fn serving(criterion: &mut Criterion) {
     let mut http = Client::connect(doors.http);
     criterion.bench_function(&format!("http/get_{features}_features"), |bencher| {
         bencher.iter(|| {
-            let request = format!("GET /features/{} HTTP/1.1\r\nHost: localhost\r\n\r\n", key());
+            let request = format!(
+                "GET /features/{} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                key()
+            );
             http.http(request.as_bytes())
         });
     });

@@ -28,7 +28,9 @@ impl Workload {
         let registry = registry_file().to_string_lossy().into_owned();
         let users = users.to_string();
         let args = ["granary", "up", "--no-serve", "--users", &users];
-        let args = args.into_iter().chain(["--data-dir", &path, "--registry", &registry]);
+        let args = args
+            .into_iter()
+            .chain(["--data-dir", &path, "--registry", &registry]);
         granary_server::cli::run(args).expect("the whole job");
         Workload { dir }
     }
@@ -103,7 +105,11 @@ impl Client {
     pub fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).expect("a connection on loopback");
         stream.set_nodelay(true).expect("a socket option");
-        Client { stream: BufReader::new(stream), line: String::new(), body: Vec::new() }
+        Client {
+            stream: BufReader::new(stream),
+            line: String::new(),
+            body: Vec::new(),
+        }
     }
 
     /// Sends an HTTP request and reads its whole answer; gives back the body's length.
@@ -149,7 +155,9 @@ impl Client {
 
     fn read_body(&mut self, length: usize) -> usize {
         self.body.resize(length, 0);
-        self.stream.read_exact(&mut self.body).expect("a whole body");
+        self.stream
+            .read_exact(&mut self.body)
+            .expect("a whole body");
         length
     }
 }

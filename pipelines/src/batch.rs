@@ -51,7 +51,10 @@ pub fn fold(fold: &GroupFold, history: &History, as_of: EventTime) -> Result<Fol
         sorted[row as usize] = bytes;
     }
     Ok(Folded {
-        keys: order.iter().map(|&entity| names[entity as usize].clone()).collect(),
+        keys: order
+            .iter()
+            .map(|&entity| names[entity as usize].clone())
+            .collect(),
         columns: FeatureColumns::finish(columns)?,
         states: sorted,
     })

@@ -58,7 +58,11 @@ pub fn build(
     let slots: Vec<usize> = (0..folded.columns.len()).collect();
     let key = Field::new(&job.source_of(group).1.key, DataType::Utf8, false);
     let mut fields = vec![key];
-    fields.extend(feature_columns::fields(&gathered.fold, &slots, &folded.columns));
+    fields.extend(feature_columns::fields(
+        &gathered.fold,
+        &slots,
+        &folded.columns,
+    ));
     let statistics = group
         .features
         .par_iter()
@@ -75,11 +79,25 @@ pub fn build(
         expectations: outcomes,
         duration_ms: 0,
         embedder: uses_vectors(group).then(|| job.embedder.id().to_owned()),
-        notes: if copies > 0 { vec![format!("{copies} copies of events dropped")] } else { vec![] },
+        notes: if copies > 0 {
+            vec![format!("{copies} copies of events dropped")]
+        } else {
+            vec![]
+        },
         ..manifest(job, &group.name, &gathered.files, plan)
     };
-    let version = publish(job, lock, Arc::new(Schema::new(fields)), &folded, manifest, plan)?;
-    Ok(Built { version, rows_read: gathered.rows_read })
+    let version = publish(
+        job,
+        lock,
+        Arc::new(Schema::new(fields)),
+        &folded,
+        manifest,
+        plan,
+    )?;
+    Ok(Built {
+        version,
+        rows_read: gathered.rows_read,
+    })
 }
 
 /// Builds and publishes a label's own table: keys, instants, outcomes and parts of the split.
@@ -98,7 +116,10 @@ pub fn build_label(
     for &row in &order {
         outcomes.push(&labels.outcome(row));
     }
-    let keys = order.iter().map(|&row| labels.spine.keys[row].clone()).collect();
+    let keys = order
+        .iter()
+        .map(|&row| labels.spine.keys[row].clone())
+        .collect();
     let instants = order.iter().map(|&row| labels.spine.instants[row].0);
     let parts = order.iter().map(|&row| parts[row].name());
     let folded = Folded {
@@ -110,10 +131,17 @@ pub fn build_label(
         ],
         states: Vec::new(),
     };
-    let entity = job.registry.entity(&label.entity).expect("checked: a label's entity exists");
+    let entity = job
+        .registry
+        .entity(&label.entity)
+        .expect("checked: a label's entity exists");
     let fields = vec![
         Field::new(&entity.key, DataType::Utf8, false),
-        Field::new("as_of", DataType::Timestamp(TimeUnit::Microsecond, None), false),
+        Field::new(
+            "as_of",
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            false,
+        ),
         Field::new(&label.column, DataType::Int64, true),
         Field::new("split", DataType::Utf8, false),
     ];
@@ -129,8 +157,18 @@ pub fn build_label(
         ],
         ..manifest(job, &label.name, &labels.files, plan)
     };
-    let version = publish(job, lock, Arc::new(Schema::new(fields)), &folded, manifest, plan)?;
-    Ok(Built { version, rows_read: rows as u64 })
+    let version = publish(
+        job,
+        lock,
+        Arc::new(Schema::new(fields)),
+        &folded,
+        manifest,
+        plan,
+    )?;
+    Ok(Built {
+        version,
+        rows_read: rows as u64,
+    })
 }
 
 fn manifest(job: &Job<'_>, name: &str, files: &[FileHash], plan: BuildPlan<'_>) -> Manifest {
@@ -167,7 +205,10 @@ fn check(group: &FeatureGroup, columns: &[ArrayRef]) -> Result<Vec<ExpectationOu
         .map(|outcome| format!("{} {}: {}", outcome.feature, outcome.rule, outcome.detail))
         .collect();
     if !broken.is_empty() {
-        return Err(Error::Expectations { group: group.name.clone(), broken });
+        return Err(Error::Expectations {
+            group: group.name.clone(),
+            broken,
+        });
     }
     Ok(outcomes.into_iter().map(expectation).collect())
 }
@@ -212,7 +253,10 @@ pub fn json(value: &Value) -> serde_json::Value {
 }
 
 fn uses_vectors(group: &FeatureGroup) -> bool {
-    group.features.iter().any(|feature| feature.dtype == DType::Vector)
+    group
+        .features
+        .iter()
+        .any(|feature| feature.dtype == DType::Vector)
 }
 
 fn publish(

@@ -16,7 +16,9 @@ pub enum Error {
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// A stored state cannot be read.
-    #[error("read the state of `{key}` in group `{group}`: {source}; run `granary build` and `granary push` again")]
+    #[error(
+        "read the state of `{key}` in group `{group}`: {source}; run `granary build` and `granary push` again"
+    )]
     State {
         /// The entity's key.
         key: String,

@@ -48,7 +48,10 @@ impl Event {
         match head.byte()? {
             EVENT_FORMAT => {}
             found => {
-                return Err(DecodeError::Invalid { what: "event format", found: u64::from(found) });
+                return Err(DecodeError::Invalid {
+                    what: "event format",
+                    found: u64::from(found),
+                });
             }
         }
         let row = head.text()?;
@@ -91,7 +94,10 @@ pub(crate) fn batch(events: &[Event], wanted: &[Wanted]) -> Result<RecordBatch, 
         Field::new(&wanted.name, column.data_type().clone(), true)
     };
     let fields: Vec<Field> = wanted.iter().zip(&columns).map(field).collect();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    Ok(RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns,
+    )?)
 }
 
 /// Calls `each` with every event between two offsets and where it stands. Records of other

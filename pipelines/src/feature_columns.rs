@@ -20,8 +20,15 @@ pub(crate) struct FeatureColumns<'a> {
 impl<'a> FeatureColumns<'a> {
     /// None yet, of these features.
     pub(crate) fn new(fold: &'a GroupFold, slots: &'a [usize]) -> Self {
-        let columns = slots.iter().map(|&slot| ColumnBuilder::new(fold.slots[slot].dtype));
-        FeatureColumns { fold, slots, columns: columns.collect(), rows: Vec::new() }
+        let columns = slots
+            .iter()
+            .map(|&slot| ColumnBuilder::new(fold.slots[slot].dtype));
+        FeatureColumns {
+            fold,
+            slots,
+            columns: columns.collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Finalizes a state at an instant into the row `row` of the result.
@@ -34,9 +41,14 @@ impl<'a> FeatureColumns<'a> {
 
     /// Joins the parts into columns of all rows, in order of their numbers.
     pub(crate) fn finish(parts: Vec<FeatureColumns<'_>>) -> Result<Vec<ArrayRef>, Error> {
-        let Some(first) = parts.first() else { return Ok(Vec::new()) };
+        let Some(first) = parts.first() else {
+            return Ok(Vec::new());
+        };
         let count = first.columns.len();
-        let rows: Vec<u32> = parts.iter().flat_map(|part| part.rows.iter().copied()).collect();
+        let rows: Vec<u32> = parts
+            .iter()
+            .flat_map(|part| part.rows.iter().copied())
+            .collect();
         let mut order = vec![0u32; rows.len()];
         for (at, &row) in rows.iter().enumerate() {
             order[row as usize] = at as u32;
@@ -48,15 +60,29 @@ impl<'a> FeatureColumns<'a> {
                 column.push(more);
             }
         }
-        columns.into_iter().map(|column| join(column, &order)).collect()
+        columns
+            .into_iter()
+            .map(|column| join(column, &order))
+            .collect()
     }
 }
 
 fn join(mut parts: Vec<ColumnBuilder>, order: &UInt32Array) -> Result<ArrayRef, Error> {
-    let dimension = parts.iter().map(ColumnBuilder::dimension).max().unwrap_or(0);
-    let arrays: Vec<ArrayRef> = parts.iter_mut().map(|part| part.finish(dimension)).collect();
+    let dimension = parts
+        .iter()
+        .map(ColumnBuilder::dimension)
+        .max()
+        .unwrap_or(0);
+    let arrays: Vec<ArrayRef> = parts
+        .iter_mut()
+        .map(|part| part.finish(dimension))
+        .collect();
     let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-    Ok(compute::take(compute::concat(&arrays)?.as_ref(), order, None)?)
+    Ok(compute::take(
+        compute::concat(&arrays)?.as_ref(),
+        order,
+        None,
+    )?)
 }
 
 /// The fields of feature columns.

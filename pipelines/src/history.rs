@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute;
 use arrow::datatypes::{DataType, Int32Type};
 use hashbrown::HashMap;
@@ -71,7 +71,11 @@ impl Interner {
 /// up once per batch instead of once per row.
 pub(crate) fn number(taken: Taken, interner: &Mutex<Interner>) -> Result<Piece, Error> {
     let keys = &taken.keys;
-    let lock = || interner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let lock = || {
+        interner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    };
     let entities = if let Some(dictionary) = keys.as_dictionary_opt::<Int32Type>() {
         let values = dictionary.values().as_string::<i32>();
         // A dictionary may name entities whose rows were left out as bad: they are none.
@@ -81,16 +85,34 @@ pub(crate) fn number(taken: Taken, interner: &Mutex<Interner>) -> Result<Piece, 
         }
         let numbers: Vec<u32> = {
             let mut interner = lock();
-            let number = |at: usize| if used[at] { interner.number(values.value(at)) } else { 0 };
+            let number = |at: usize| {
+                if used[at] {
+                    interner.number(values.value(at))
+                } else {
+                    0
+                }
+            };
             (0..values.len()).map(number).collect()
         };
-        dictionary.keys().values().iter().map(|&key| numbers[key as usize]).collect()
+        dictionary
+            .keys()
+            .values()
+            .iter()
+            .map(|&key| numbers[key as usize])
+            .collect()
     } else {
         let texts: ArrayRef = compute::cast(keys, &DataType::Utf8)?;
         let mut interner = lock();
-        texts.as_string::<i32>().iter().map(|key| interner.number(key.unwrap_or_default())).collect()
+        texts
+            .as_string::<i32>()
+            .iter()
+            .map(|key| interner.number(key.unwrap_or_default()))
+            .collect()
     };
-    Ok(Piece { entities, columns: taken.columns })
+    Ok(Piece {
+        entities,
+        columns: taken.columns,
+    })
 }
 
 impl History {
@@ -99,16 +121,24 @@ impl History {
     pub fn gather(pieces: Vec<Piece>, interner: Interner) -> History {
         let rows: usize = pieces.iter().map(|piece| piece.entities.len()).sum();
         let count = rows.div_ceil(PARTITION_ROWS).max(1);
-        let split: Vec<Vec<(Vec<u32>, Columns)>> =
-            pieces.into_par_iter().map(|piece| scatter(piece, count)).collect();
+        let split: Vec<Vec<(Vec<u32>, Columns)>> = pieces
+            .into_par_iter()
+            .map(|piece| scatter(piece, count))
+            .collect();
         let mut parts: Vec<Vec<(Vec<u32>, Columns)>> = (0..count).map(|_| Vec::new()).collect();
         for piece in split {
             for (part, rows) in parts.iter_mut().zip(piece) {
                 part.push(rows);
             }
         }
-        let partitions = parts.into_par_iter().map(|part| Partition::new(part, count)).collect();
-        History { names: interner.names, partitions }
+        let partitions = parts
+            .into_par_iter()
+            .map(|part| Partition::new(part, count))
+            .collect();
+        History {
+            names: interner.names,
+            partitions,
+        }
     }
 
     /// The entities' keys; their positions are the numbers that `map` hands out.
@@ -119,14 +149,21 @@ impl History {
     /// Newest event of all.
     pub fn watermark(&self) -> Option<i64> {
         let times = self.partitions.iter().flat_map(|partition| {
-            partition.runs.iter().map(|(_, rows)| partition.columns.times[rows.end - 1])
+            partition
+                .runs
+                .iter()
+                .map(|(_, rows)| partition.columns.times[rows.end - 1])
         });
         times.max().filter(|&time| time != i64::MIN)
     }
 
     /// Rows left after copies were dropped.
     pub fn rows(&self) -> usize {
-        self.partitions.iter().flat_map(|part| &part.runs).map(|(_, rows)| rows.len()).sum()
+        self.partitions
+            .iter()
+            .flat_map(|part| &part.runs)
+            .map(|(_, rows)| rows.len())
+            .sum()
     }
 
     /// Works on the partitions in parallel: `each` gets every entity with its events and a
@@ -158,7 +195,10 @@ fn scatter(piece: Piece, count: usize) -> Vec<(Vec<u32>, Columns)> {
         rows[*entity as usize % count].push(row as u32);
     }
     let part = |rows: Vec<u32>| {
-        let entities = rows.iter().map(|&row| piece.entities[row as usize]).collect();
+        let entities = rows
+            .iter()
+            .map(|&row| piece.entities[row as usize])
+            .collect();
         (entities, piece.columns.take(&rows))
     };
     rows.into_iter().map(part).collect()
@@ -182,7 +222,8 @@ impl Partition {
             }
             start = end;
         }
-        let sorted = kept.len() == columns.rows() && kept.iter().enumerate().all(|(at, &row)| at == row as usize);
+        let sorted = kept.len() == columns.rows()
+            && kept.iter().enumerate().all(|(at, &row)| at == row as usize);
         let columns = if sorted { columns } else { columns.take(&kept) };
         Partition { columns, runs }
     }
@@ -191,7 +232,11 @@ impl Partition {
 /// Rows by entity, stable, and where each entity's rows end: a counting sort.
 fn by_entity(entities: &[u32], count: usize) -> (Vec<u32>, Vec<usize>) {
     let local = |entity: u32| entity as usize / count;
-    let size = entities.iter().map(|&entity| local(entity) + 1).max().unwrap_or(0);
+    let size = entities
+        .iter()
+        .map(|&entity| local(entity) + 1)
+        .max()
+        .unwrap_or(0);
     let mut ends = vec![0usize; size];
     for &entity in entities {
         ends[local(entity)] += 1;
@@ -210,7 +255,12 @@ fn by_entity(entities: &[u32], count: usize) -> (Vec<u32>, Vec<usize>) {
 }
 
 /// Puts one entity's rows in order of (time, dedupe key), leaving out copies.
-fn in_order(rows: &[u32], columns: &Columns, scratch: &mut Vec<(i64, u64, u32)>, kept: &mut Vec<u32>) {
+fn in_order(
+    rows: &[u32],
+    columns: &Columns,
+    scratch: &mut Vec<(i64, u64, u32)>,
+    kept: &mut Vec<u32>,
+) {
     let id = |row: u32| columns.ids.get(row as usize).copied().unwrap_or(0);
     let time = |row: u32| columns.times[row as usize];
     if rows.is_sorted_by(|&a, &b| time(a) < time(b)) {

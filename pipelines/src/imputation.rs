@@ -31,7 +31,9 @@ pub(crate) fn fit(
     column: &ArrayRef,
     parts: &[Part],
 ) -> Result<Option<(ArrayRef, Fill)>, Error> {
-    let Some(imputation) = &feature.imputation else { return Ok(None) };
+    let Some(imputation) = &feature.imputation else {
+        return Ok(None);
+    };
     let known: Vec<Value> = (0..column.len())
         .filter(|&row| parts[row] == Part::Train && column.is_valid(row))
         .map(|row| value_at(column, row))
@@ -42,7 +44,9 @@ pub(crate) fn fit(
         Imputation::MostFrequent => ("most_frequent", most_frequent(&known)),
         Imputation::Constant(value) => ("constant", Some(value.clone())),
     };
-    let Some(value) = value.map(|value| of_type(value, feature.dtype)) else { return Ok(None) };
+    let Some(value) = value.map(|value| of_type(value, feature.dtype)) else {
+        return Ok(None);
+    };
     let mut filled = ColumnBuilder::new(feature.dtype);
     for row in 0..column.len() {
         match column.is_null(row) {
@@ -82,7 +86,9 @@ fn most_frequent(known: &[Value]) -> Option<Value> {
     for value in known {
         counts.entry(format!("{value:?}")).or_insert((0, value)).0 += 1;
     }
-    let best = counts.into_iter().max_by(|a, b| a.1.0.cmp(&b.1.0).then_with(|| b.0.cmp(&a.0)));
+    let best = counts
+        .into_iter()
+        .max_by(|a, b| a.1.0.cmp(&b.1.0).then_with(|| b.0.cmp(&a.0)));
     best.map(|(_, (_, value))| value.clone())
 }
 

@@ -58,8 +58,14 @@ impl Intake {
         embedder: &Arc<dyn Embedder>,
     ) -> Result<Intake, Error> {
         let mut planner = Planner::new(source, entity, present);
-        let time = source.event_time.as_ref().map(|name| planner.required(name, DType::Timestamp));
-        let id = source.id.as_ref().map(|name| planner.column(name, DType::Text));
+        let time = source
+            .event_time
+            .as_ref()
+            .map(|name| planner.required(name, DType::Timestamp));
+        let id = source
+            .id
+            .as_ref()
+            .map(|name| planner.column(name, DType::Text));
         let expressions: Vec<&Expression> = fold
             .inputs
             .iter()
@@ -83,13 +89,21 @@ impl Intake {
         let compile = |expression: &Expression| {
             Program::compile(expression, &names, embedder).map_err(Error::Expression)
         };
-        let inputs = readers.into_iter().zip(&fold.inputs).map(|(reader, input)| {
-            let reader = reader.or_else(|expression| compile(expression).map(Reader::Program))?;
-            Ok::<_, Error>((reader, input.kind.clone()))
-        });
+        let inputs = readers
+            .into_iter()
+            .zip(&fold.inputs)
+            .map(|(reader, input)| {
+                let reader =
+                    reader.or_else(|expression| compile(expression).map(Reader::Program))?;
+                Ok::<_, Error>((reader, input.kind.clone()))
+            });
         Ok(Intake {
             inputs: inputs.collect::<Result<_, _>>()?,
-            derived: planner.derived.iter().map(|column| compile(&column.expression)).collect::<Result<_, _>>()?,
+            derived: planner
+                .derived
+                .iter()
+                .map(|column| compile(&column.expression))
+                .collect::<Result<_, _>>()?,
             filters: fold.filters.iter().map(compile).collect::<Result<_, _>>()?,
             time,
             id,
@@ -112,7 +126,9 @@ impl Intake {
         }
         let mut masks = vec![vec![0u64; rows]; self.filters.len().div_ceil(64)];
         for (index, program) in self.filters.iter().enumerate() {
-            let mask = program.evaluate_mask(&arrays, rows).map_err(Error::Expression)?;
+            let mask = program
+                .evaluate_mask(&arrays, rows)
+                .map_err(Error::Expression)?;
             let words = &mut masks[index / 64];
             for row in mask.set_indices() {
                 words[row] |= 1 << (index % 64);
@@ -123,18 +139,31 @@ impl Intake {
             inputs.push(match reader {
                 Reader::Column(column) => input(&arrays[*column], kind)?,
                 Reader::Spread(columns) => spread(columns.iter().map(|&at| &arrays[at]), rows)?,
-                Reader::Program(program) => {
-                    input(&program.evaluate(&arrays, rows).map_err(Error::Expression)?, kind)?
-                }
+                Reader::Program(program) => input(
+                    &program.evaluate(&arrays, rows).map_err(Error::Expression)?,
+                    kind,
+                )?,
             });
         }
         let times = match self.time {
-            Some(time) => arrays[time].as_primitive::<TimestampMicrosecondType>().values().to_vec(),
+            Some(time) => arrays[time]
+                .as_primitive::<TimestampMicrosecondType>()
+                .values()
+                .to_vec(),
             None => vec![i64::MIN; rows],
         };
         let ids = self.id.map_or_else(Vec::new, |id| hashes(&arrays[id]));
-        let columns = Columns { times, masks, inputs, ids, positions: Vec::new() };
-        Ok(Taken { keys: arrays[KEY].clone(), columns })
+        let columns = Columns {
+            times,
+            masks,
+            inputs,
+            ids,
+            positions: Vec::new(),
+        };
+        Ok(Taken {
+            keys: arrays[KEY].clone(),
+            columns,
+        })
     }
 }
 
@@ -149,7 +178,12 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(source: &'a Source, entity: &Entity, present: &'a [String]) -> Self {
         let wanted = vec![Wanted::required(&entity.key, entity.dtype)];
-        Planner { source, present, wanted, derived: Vec::new() }
+        Planner {
+            source,
+            present,
+            wanted,
+            derived: Vec::new(),
+        }
     }
 
     fn add(&mut self, wanted: Wanted) -> usize {
@@ -167,13 +201,19 @@ impl<'a> Planner<'a> {
     fn column(&mut self, name: &str, dtype: DType) -> usize {
         let wanted = Wanted::optional(name, dtype);
         // Few distinct values are decoded as a dictionary; free text would only pay for one.
-        self.add(if dtype == DType::Text { wanted.plain() } else { wanted })
+        self.add(if dtype == DType::Text {
+            wanted.plain()
+        } else {
+            wanted
+        })
     }
 
     /// Every source column that these need, through derived ones.
     fn expressions(&mut self, expressions: &[&Expression]) {
-        let mut names: Vec<String> =
-            expressions.iter().flat_map(|expression| Program::columns_needed(expression)).collect();
+        let mut names: Vec<String> = expressions
+            .iter()
+            .flat_map(|expression| Program::columns_needed(expression))
+            .collect();
         let source = self.source;
         // A derived column may read the ones before it, so needs are found from the last on.
         for column in source.derived.iter().rev() {
@@ -217,13 +257,17 @@ impl<'a> Planner<'a> {
 
     fn names(&self) -> Vec<String> {
         let wanted = self.wanted.iter().map(|wanted| wanted.name.clone());
-        wanted.chain(self.derived.iter().map(|column| column.name.clone())).collect()
+        wanted
+            .chain(self.derived.iter().map(|column| column.name.clone()))
+            .collect()
     }
 }
 
 /// Whether a column is `<name>_<suffix>`.
 fn is_element(column: &str, name: &str) -> bool {
-    column.strip_prefix(name).is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
+    column
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
 }
 
 fn input(array: &ArrayRef, kind: &InputKind) -> Result<Input, Error> {
@@ -246,15 +290,23 @@ fn numbers(array: &ArrayRef) -> Result<Vec<f64>, Error> {
     let floats = array.as_primitive::<Float64Type>();
     Ok(match floats.nulls() {
         None => floats.values().to_vec(),
-        Some(_) => floats.iter().map(|number| number.unwrap_or(f64::NAN)).collect(),
+        Some(_) => floats
+            .iter()
+            .map(|number| number.unwrap_or(f64::NAN))
+            .collect(),
     })
 }
 
 fn codes(array: &ArrayRef, categories: &[Arc<str>]) -> Result<Vec<u32>, Error> {
-    let known: HashMap<&str, u32> =
-        categories.iter().enumerate().map(|(code, name)| (&**name, code as u32)).collect();
+    let known: HashMap<&str, u32> = categories
+        .iter()
+        .enumerate()
+        .map(|(code, name)| (&**name, code as u32))
+        .collect();
     let code = |name: Option<&str>| {
-        name.and_then(|name| known.get(name)).copied().unwrap_or(NO_CATEGORY)
+        name.and_then(|name| known.get(name))
+            .copied()
+            .unwrap_or(NO_CATEGORY)
     };
     if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
         let values = compute::cast(dictionary.values(), &DataType::Utf8)?;
@@ -288,7 +340,10 @@ fn vectors(array: &ArrayRef) -> Result<Input, Error> {
                 elements.resize(row * dimension, 0.0);
             }
             if floats.len() != dimension {
-                return Err(Error::Dimension { found: floats.len(), wanted: dimension });
+                return Err(Error::Dimension {
+                    found: floats.len(),
+                    wanted: dimension,
+                });
             }
             *valid = true;
             elements.extend_from_slice(floats);
@@ -296,14 +351,22 @@ fn vectors(array: &ArrayRef) -> Result<Input, Error> {
             elements.resize((row + 1) * dimension, 0.0);
         }
     }
-    Ok(Input::Vectors { dimension, elements, valid })
+    Ok(Input::Vectors {
+        dimension,
+        elements,
+        valid,
+    })
 }
 
 /// One vector a row out of one column an element; a null element is 0, as the row has others.
 fn spread<'a>(columns: impl Iterator<Item = &'a ArrayRef>, rows: usize) -> Result<Input, Error> {
     let columns = columns.map(numbers).collect::<Result<Vec<_>, Error>>()?;
     let element = |row: usize, column: &Vec<f64>| {
-        if column[row].is_nan() { 0.0 } else { column[row] as f32 }
+        if column[row].is_nan() {
+            0.0
+        } else {
+            column[row] as f32
+        }
     };
     let elements = (0..rows).flat_map(|row| columns.iter().map(move |column| element(row, column)));
     let valid = (0..rows).map(|row| columns.iter().any(|column| !column[row].is_nan()));
@@ -320,7 +383,15 @@ fn hashes(array: &ArrayRef) -> Vec<u64> {
     if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
         let values = dictionary.values().as_string::<i32>();
         let of_value: Vec<u64> = values.iter().map(|id| id.map_or(0, hash)).collect();
-        return dictionary.keys().iter().map(|key| key.map_or(0, |key| of_value[key as usize])).collect();
+        return dictionary
+            .keys()
+            .iter()
+            .map(|key| key.map_or(0, |key| of_value[key as usize]))
+            .collect();
     }
-    array.as_string::<i32>().iter().map(|id| id.map_or(0, hash)).collect()
+    array
+        .as_string::<i32>()
+        .iter()
+        .map(|id| id.map_or(0, hash))
+        .collect()
 }

@@ -69,14 +69,25 @@ impl<'a> Job<'a> {
         self.registry.group(name).ok_or_else(|| Error::NoSuch {
             what: "feature group",
             name: name.to_owned(),
-            known: self.registry.groups.iter().map(|group| group.name.clone()).collect(),
+            known: self
+                .registry
+                .groups
+                .iter()
+                .map(|group| group.name.clone())
+                .collect(),
         })
     }
 
     /// The source and entity that a group reads.
     pub fn source_of(&self, group: &FeatureGroup) -> (&'a Source, &'a Entity) {
-        let source = self.registry.source(&group.source).expect("checked: a group's source exists");
-        let entity = self.registry.entity(&group.entity).expect("checked: a group's entity exists");
+        let source = self
+            .registry
+            .source(&group.source)
+            .expect("checked: a group's source exists");
+        let entity = self
+            .registry
+            .entity(&group.entity)
+            .expect("checked: a group's entity exists");
         (source, entity)
     }
 
@@ -93,7 +104,10 @@ impl<'a> Job<'a> {
         let intake = Intake::new(&fold, source, entity, files.columns(), &self.embedder)?;
         let interner = Mutex::new(Interner::default());
         let chunks = files.chunks()?;
-        (self.progress)(Progress::Begin { what: &group.name, rows: files.rows_hint() });
+        (self.progress)(Progress::Begin {
+            what: &group.name,
+            rows: files.rows_hint(),
+        });
         let decoded: Vec<Result<Vec<Piece>, Error>> = chunks
             .par_iter()
             .map(|chunk| self.decode(&files, chunk, &intake, &interner))
@@ -104,9 +118,16 @@ impl<'a> Job<'a> {
         }
         pieces.extend(self.logged(source, &intake, &interner)?);
         let rows_read = pieces.iter().map(Piece::rows).sum::<usize>() as u64;
-        let interner = interner.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let interner = interner
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let history = History::gather(pieces, interner);
-        Ok(Gathered { fold, history, files: files.hash()?, rows_read })
+        Ok(Gathered {
+            fold,
+            history,
+            files: files.hash()?,
+            rows_read,
+        })
     }
 
     /// Files of a group with their hashes, without reading rows: what decides whether a
@@ -118,7 +139,12 @@ impl<'a> Job<'a> {
     /// One microsecond past the newest event of any event source.
     pub fn data_clock(&self) -> Result<Option<EventTime>, Error> {
         let mut newest: Option<i64> = None;
-        for source in self.registry.sources.iter().filter(|source| source.event_time.is_some()) {
+        for source in self
+            .registry
+            .sources
+            .iter()
+            .filter(|source| source.event_time.is_some())
+        {
             newest = newest.max(self.newest_of(source)?);
         }
         Ok(newest.map(|time| EventTime(time.saturating_add(1))))
@@ -132,11 +158,16 @@ impl<'a> Job<'a> {
         interner: &Mutex<Interner>,
     ) -> Result<Vec<Piece>, Error> {
         let mut pieces = Vec::new();
-        files.decode(chunk, intake.wanted(), self.bad_rows, &mut |batch: RecordBatch| {
-            (self.progress)(Progress::Rows(batch.num_rows() as u64));
-            pieces.push(history::number(intake.take(&batch)?, interner)?);
-            Ok::<(), Error>(())
-        })?;
+        files.decode(
+            chunk,
+            intake.wanted(),
+            self.bad_rows,
+            &mut |batch: RecordBatch| {
+                (self.progress)(Progress::Rows(batch.num_rows() as u64));
+                pieces.push(history::number(intake.take(&batch)?, interner)?);
+                Ok::<(), Error>(())
+            },
+        )?;
         Ok(pieces)
     }
 
@@ -163,7 +194,11 @@ impl<'a> Job<'a> {
                 events.push(event);
                 positions.push(offset.0 + 1);
             }
-            if events.len() == LOG_BATCH { take(&mut events, &mut positions) } else { Ok(()) }
+            if events.len() == LOG_BATCH {
+                take(&mut events, &mut positions)
+            } else {
+                Ok(())
+            }
         })?;
         if !events.is_empty() {
             take(&mut events, &mut positions)?;
@@ -172,9 +207,14 @@ impl<'a> Job<'a> {
     }
 
     fn newest_of(&self, source: &Source) -> Result<Option<i64>, Error> {
-        let Some(time) = &source.event_time else { return Ok(None) };
+        let Some(time) = &source.event_time else {
+            return Ok(None);
+        };
         let files = SourceFiles::find(source, self.data.root())?;
-        let wanted = [crate::source::Wanted::required(time, granary_registry::DType::Timestamp)];
+        let wanted = [crate::source::Wanted::required(
+            time,
+            granary_registry::DType::Timestamp,
+        )];
         let newest = |chunk: &Chunk| {
             let mut newest = None;
             files.decode(chunk, &wanted, self.bad_rows, &mut |batch: RecordBatch| {
@@ -183,7 +223,11 @@ impl<'a> Job<'a> {
             })?;
             Ok::<_, Error>(newest)
         };
-        let of_files = files.chunks()?.par_iter().map(newest).collect::<Result<Vec<_>, Error>>()?;
+        let of_files = files
+            .chunks()?
+            .par_iter()
+            .map(newest)
+            .collect::<Result<Vec<_>, Error>>()?;
         let mut newest = of_files.into_iter().flatten().max();
         let log = LogReader::open(self.data.log());
         event::replay(&log, log.first()?, self.log_until, |_, event| {

@@ -52,11 +52,23 @@ impl Part {
 
 /// Reads a label's rows in file order. `clock` is the instant of labels that have none.
 pub(crate) fn read(job: &Job<'_>, label: &Label, clock: EventTime) -> Result<Labels, Error> {
-    let source = job.registry.source(&label.source).expect("checked: a label's source exists");
-    let entity = job.registry.entity(&label.entity).expect("checked: a label's entity exists");
+    let source = job
+        .registry
+        .source(&label.source)
+        .expect("checked: a label's source exists");
+    let entity = job
+        .registry
+        .entity(&label.entity)
+        .expect("checked: a label's entity exists");
     match &label.target {
         LabelTarget::Column(column) => {
-            let reader = TableReader { job, label, source, entity, clock };
+            let reader = TableReader {
+                job,
+                label,
+                source,
+                entity,
+                clock,
+            };
             reader.read(column, DType::Float, |_, value| {
                 value.map(|number| match number {
                     0.0 => Ok(false),
@@ -66,7 +78,13 @@ pub(crate) fn read(job: &Job<'_>, label: &Label, clock: EventTime) -> Result<Lab
             })
         }
         LabelTarget::Draw(draw) => {
-            let reader = TableReader { job, label, source, entity, clock };
+            let reader = TableReader {
+                job,
+                label,
+                source,
+                entity,
+                clock,
+            };
             reader.read(&draw.from, DType::Float, |key, value| {
                 value.map(|score| {
                     let entry = draw.probability.iter().find(|(bound, _)| score <= *bound);
@@ -88,14 +106,22 @@ pub fn split(split: Split, spine: &Spine) -> Vec<Part> {
         _ => Part::Test,
     };
     if !split.by_time {
-        return spine.keys.iter().map(|key| part(unit(SPLIT_SEED, key))).collect();
+        return spine
+            .keys
+            .iter()
+            .map(|key| part(unit(SPLIT_SEED, key)))
+            .collect();
     }
     let mut instants = spine.instants.clone();
     instants.sort_unstable();
     let share = |instant: &EventTime| {
         instants.partition_point(|held| held < instant) as f64 / instants.len() as f64
     };
-    spine.instants.iter().map(|instant| part(share(instant))).collect()
+    spine
+        .instants
+        .iter()
+        .map(|instant| part(share(instant)))
+        .collect()
 }
 
 /// Fixed, so that a key stays in its part whatever else changes.
@@ -138,13 +164,12 @@ impl TableReader<'_> {
             for row in 0..batch.num_rows() {
                 let key = keys.as_string::<i32>().value(row);
                 let score = scores.is_valid(row).then(|| scores.value(row));
-                let outcome = outcome(key, score).transpose().map_err(|reason| Error::Row {
-                    what: format!(
-                        "label `{}`, column `{column}` of `{key}`",
-                        self.label.name
-                    ),
-                    reason,
-                })?;
+                let outcome = outcome(key, score)
+                    .transpose()
+                    .map_err(|reason| Error::Row {
+                        what: format!("label `{}`, column `{column}` of `{key}`", self.label.name),
+                        reason,
+                    })?;
                 labels.spine.keys.push(Arc::from(key));
                 labels.spine.instants.push(match &self.label.instant {
                     Instant::Fixed(instant) => *instant,
@@ -217,19 +242,27 @@ fn inactivity(
     let gathered = job.gather(&group)?;
     let names = gathered.history.names();
     let at = |instant: EventTime| {
-        let spine = Spine { keys: names.to_vec(), instants: vec![instant; names.len()] };
+        let spine = Spine {
+            keys: names.to_vec(),
+            instants: vec![instant; names.len()],
+        };
         point_in_time::sweep(&gathered.fold, &gathered.history, &spine, &[0, 1])
     };
     let (before, after) = (at(instant)?, at(end)?);
     let number = |column: &ArrayRef, row| value_at(column, row).as_f64().unwrap_or(0.0);
-    let mut labels =
-        Labels { spine: Spine::default(), outcomes: Vec::new(), files: gathered.files };
+    let mut labels = Labels {
+        spine: Spine::default(),
+        outcomes: Vec::new(),
+        files: gathered.files,
+    };
     for (row, key) in names.iter().enumerate() {
         // Whoever has no event before the instant was not there to be predicted.
         if number(&before[1], row) > 0.0 {
             labels.spine.keys.push(key.clone());
             labels.spine.instants.push(instant);
-            labels.outcomes.push(Some(number(&before[0], row) == number(&after[0], row)));
+            labels
+                .outcomes
+                .push(Some(number(&before[0], row) == number(&after[0], row)));
         }
     }
     Ok(labels)

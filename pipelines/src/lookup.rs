@@ -68,12 +68,17 @@ impl Lookup {
             if wanted.is_empty() {
                 continue;
             }
-            let slots: Vec<usize> =
-                wanted.iter().map(|&at| serving.features[features[at]].slot).collect();
+            let slots: Vec<usize> = wanted
+                .iter()
+                .map(|&at| serving.features[features[at]].slot)
+                .collect();
             let source = serving.source(group);
             let index = self.index(job, source, &serving.entity)?;
             let history = index.history(job, serving, number, key, &events)?;
-            let spine = Spine { keys: vec![Arc::from(key)], instants: vec![as_of] };
+            let spine = Spine {
+                keys: vec![Arc::from(key)],
+                instants: vec![as_of],
+            };
             let columns = point_in_time::sweep(&group.fold, &history, &spine, &slots)?;
             for (at, column) in wanted.into_iter().zip(&columns) {
                 values[at] = value_at(column, 0);
@@ -90,7 +95,10 @@ impl Lookup {
     ) -> Result<Arc<SourceIndex>, Error> {
         let files = SourceFiles::find(source, job.data.root())?;
         let state = file_states(&files);
-        let mut held = self.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = self
+            .sources
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(index) = held.get(&source.name).filter(|index| index.state == state) {
             return Ok(index.clone());
         }
@@ -100,22 +108,38 @@ impl Lookup {
     }
 
     /// The entity's events in the log.
-    fn logged(&self, job: &Job<'_>, serving: &Serving, key: &str) -> Result<Vec<(Offset, Event)>, Error> {
+    fn logged(
+        &self,
+        job: &Job<'_>,
+        serving: &Serving,
+        key: &str,
+    ) -> Result<Vec<(Offset, Event)>, Error> {
         let log = LogReader::open(job.data.log());
-        let mut index = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut index = self
+            .log
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let first = log.first()?;
         let from = index.read_until.max(first);
         let key_column = &serving.entity.key;
         event::replay(&log, from, job.log_until, |offset, event| {
             if let Some(key) = crate::stream::key_bytes(event.field(key_column)) {
-                index.places.entry(XxHash3_64::oneshot(&key)).or_default().push(offset);
+                index
+                    .places
+                    .entry(XxHash3_64::oneshot(&key))
+                    .or_default()
+                    .push(offset);
             }
             Ok(())
         })?;
         index.read_until = index.read_until.max(job.log_until);
         let places = index.places.get(&XxHash3_64::oneshot(key.as_bytes()));
         let mut events = Vec::new();
-        for &offset in places.into_iter().flatten().filter(|&&offset| offset >= first) {
+        for &offset in places
+            .into_iter()
+            .flatten()
+            .filter(|&&offset| offset >= first)
+        {
             let one_on = Offset(offset.0 + 1);
             event::replay(&log, offset, one_on, |offset, event| {
                 let held = crate::stream::key_bytes(event.field(key_column));
@@ -133,7 +157,11 @@ fn file_states(files: &SourceFiles) -> Vec<FileState> {
     let state = |path: &std::path::PathBuf| {
         let metadata = std::fs::metadata(path).ok();
         let bytes = metadata.as_ref().map_or(0, std::fs::Metadata::len);
-        (path.clone(), bytes, metadata.and_then(|metadata| metadata.modified().ok()))
+        (
+            path.clone(),
+            bytes,
+            metadata.and_then(|metadata| metadata.modified().ok()),
+        )
     };
     files.files().iter().map(state).collect()
 }
@@ -150,17 +178,30 @@ impl SourceIndex {
         let of_chunk = |(number, chunk): (usize, &Chunk)| {
             let mut places = Vec::new();
             files.decode(chunk, &wanted, job.bad_rows, &mut |batch: RecordBatch| {
-                places.extend(distinct(batch.column(0))?.into_iter().map(|hash| (hash, number as u32)));
+                places.extend(
+                    distinct(batch.column(0))?
+                        .into_iter()
+                        .map(|hash| (hash, number as u32)),
+                );
                 places.sort_unstable();
                 places.dedup();
                 Ok::<(), Error>(())
             })?;
             Ok::<_, Error>(places)
         };
-        let found = chunks.par_iter().enumerate().map(of_chunk).collect::<Result<Vec<_>, Error>>()?;
+        let found = chunks
+            .par_iter()
+            .enumerate()
+            .map(of_chunk)
+            .collect::<Result<Vec<_>, Error>>()?;
         let mut places = found.concat();
         places.sort_unstable();
-        Ok(SourceIndex { files, state, chunks, places })
+        Ok(SourceIndex {
+            files,
+            state,
+            chunks,
+            places,
+        })
     }
 
     /// The rows of one entity, for one group.
@@ -174,32 +215,48 @@ impl SourceIndex {
     ) -> Result<History, Error> {
         let served = &serving.groups[group];
         let source = serving.source(served);
-        let intake =
-            Intake::new(&served.fold, source, &serving.entity, self.files.columns(), &job.embedder)?;
+        let intake = Intake::new(
+            &served.fold,
+            source,
+            &serving.entity,
+            self.files.columns(),
+            &job.embedder,
+        )?;
         let interner = Mutex::new(Interner::default());
         let hash = XxHash3_64::oneshot(key.as_bytes());
         let first = self.places.partition_point(|(held, _)| *held < hash);
-        let here = self.places[first..].iter().take_while(|(held, _)| *held == hash);
+        let here = self.places[first..]
+            .iter()
+            .take_while(|(held, _)| *held == hash);
         let mut pieces: Vec<Piece> = Vec::new();
         for (_, chunk) in here {
             let chunk = &self.chunks[*chunk as usize];
-            self.files.decode(chunk, intake.wanted(), job.bad_rows, &mut |batch: RecordBatch| {
-                let mask = equal_to(batch.column(0), key)?;
-                if mask.true_count() > 0 {
-                    let rows = compute::filter_record_batch(&batch, &mask)?;
-                    pieces.push(history::number(intake.take(&rows)?, &interner)?);
-                }
-                Ok::<(), Error>(())
-            })?;
+            self.files.decode(
+                chunk,
+                intake.wanted(),
+                job.bad_rows,
+                &mut |batch: RecordBatch| {
+                    let mask = equal_to(batch.column(0), key)?;
+                    if mask.true_count() > 0 {
+                        let rows = compute::filter_record_batch(&batch, &mask)?;
+                        pieces.push(history::number(intake.take(&rows)?, &interner)?);
+                    }
+                    Ok::<(), Error>(())
+                },
+            )?;
         }
-        let of_source = events.iter().filter(|(_, event)| event.source == source.name);
+        let of_source = events
+            .iter()
+            .filter(|(_, event)| event.source == source.name);
         let (offsets, logged): (Vec<Offset>, Vec<Event>) = of_source.cloned().unzip();
         if !logged.is_empty() {
             let mut taken = intake.take(&event::batch(&logged, intake.wanted())?)?;
             taken.columns.positions = offsets.iter().map(|offset| offset.0 + 1).collect();
             pieces.push(history::number(taken, &interner)?);
         }
-        let interner = interner.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let interner = interner
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(History::gather(pieces, interner))
     }
 }
@@ -211,7 +268,9 @@ fn distinct(keys: &ArrayRef) -> Result<Vec<u64>, Error> {
         None => compute::cast(keys, &DataType::Utf8)?,
     };
     let texts = values.as_string::<i32>().iter().flatten();
-    Ok(texts.map(|key| XxHash3_64::oneshot(key.as_bytes())).collect())
+    Ok(texts
+        .map(|key| XxHash3_64::oneshot(key.as_bytes()))
+        .collect())
 }
 
 fn equal_to(keys: &ArrayRef, key: &str) -> Result<BooleanArray, Error> {
@@ -222,5 +281,9 @@ fn equal_to(keys: &ArrayRef, key: &str) -> Result<BooleanArray, Error> {
         return Ok(dictionary.keys().iter().map(of_row).collect());
     }
     let texts = compute::cast(keys, &DataType::Utf8)?;
-    Ok(texts.as_string::<i32>().iter().map(|held| Some(held == Some(key))).collect())
+    Ok(texts
+        .as_string::<i32>()
+        .iter()
+        .map(|held| Some(held == Some(key)))
+        .collect())
 }

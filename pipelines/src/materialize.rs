@@ -4,9 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMicrosecondType};
 use granary_registry::{
     DType, EventTime, Feature, FeatureService, Label, Registry, Source, Span, Split, Value,
@@ -15,8 +13,8 @@ use granary_storage::InputFile;
 
 use crate::build::input_file;
 use crate::error::Error;
-use crate::feature_columns;
 use crate::expression::value_at;
+use crate::feature_columns;
 use crate::fold::ColumnBuilder;
 use crate::imputation::{self, Fill};
 use crate::job::Job;
@@ -25,7 +23,11 @@ use crate::point_in_time::{self, Spine};
 use crate::source::{SourceFiles, Wanted};
 
 /// Of a spine without a label.
-const DEFAULT_SPLIT: Split = Split { train: 0.7, valid: 0.15, by_time: false };
+const DEFAULT_SPLIT: Split = Split {
+    train: 0.7,
+    valid: 0.15,
+    by_time: false,
+};
 
 /// Names that a spine's instant may have.
 const INSTANT_COLUMNS: [&str; 3] = ["as_of", "event_timestamp", "timestamp"];
@@ -55,12 +57,19 @@ pub struct TrainingSet {
 /// The rows that a label defines; those without an outcome are left out and counted.
 pub fn rows_of_label(job: &Job<'_>, label: &Label, clock: EventTime) -> Result<(Rows, u64), Error> {
     let labels = label::read(job, label, clock)?;
-    let known: Vec<usize> =
-        (0..labels.outcomes.len()).filter(|&row| labels.outcomes[row].is_some()).collect();
+    let known: Vec<usize> = (0..labels.outcomes.len())
+        .filter(|&row| labels.outcomes[row].is_some())
+        .collect();
     let left_out = (labels.outcomes.len() - known.len()) as u64;
     let spine = Spine {
-        keys: known.iter().map(|&row| labels.spine.keys[row].clone()).collect(),
-        instants: known.iter().map(|&row| labels.spine.instants[row]).collect(),
+        keys: known
+            .iter()
+            .map(|&row| labels.spine.keys[row].clone())
+            .collect(),
+        instants: known
+            .iter()
+            .map(|&row| labels.spine.instants[row])
+            .collect(),
     };
     let mut outcomes = ColumnBuilder::new(DType::Int);
     for &row in &known {
@@ -113,17 +122,32 @@ pub fn rows_of_spine(
     let mut outcomes = ColumnBuilder::new(DType::Int);
     for batch in files.read(&wanted, job.bad_rows)? {
         let keys = batch.column(0).as_string::<i32>();
-        let instants = batch.column(1).as_primitive::<TimestampMicrosecondType>().values();
+        let instants = batch
+            .column(1)
+            .as_primitive::<TimestampMicrosecondType>()
+            .values();
         spine.keys.extend(keys.iter().flatten().map(Arc::from));
-        spine.instants.extend(instants.iter().map(|&time| EventTime(time)));
+        spine
+            .instants
+            .extend(instants.iter().map(|&time| EventTime(time)));
         for row in 0..batch.num_rows() {
-            outcomes.push(&batch.columns().get(2).map_or(Value::Null, |held| value_at(held, row)));
+            outcomes.push(
+                &batch
+                    .columns()
+                    .get(2)
+                    .map_or(Value::Null, |held| value_at(held, row)),
+            );
         }
     }
     let parts = label::split(label.map_or(DEFAULT_SPLIT, |label| label.split), &spine);
     let label = label.map(|label| (label.column.clone(), outcomes.finish(0)));
     let inputs = files.hash()?.iter().map(input_file).collect();
-    Ok(Rows { spine, label, parts, inputs })
+    Ok(Rows {
+        spine,
+        label,
+        parts,
+        inputs,
+    })
 }
 
 /// Computes the features of a service for every row.
@@ -139,7 +163,11 @@ pub fn materialize(
     );
     let mut fields = vec![
         Field::new(&entity.key, DataType::Utf8, false),
-        Field::new("as_of", DataType::Timestamp(TimeUnit::Microsecond, None), false),
+        Field::new(
+            "as_of",
+            DataType::Timestamp(TimeUnit::Microsecond, None),
+            false,
+        ),
     ];
     let mut columns: Vec<ArrayRef> = vec![Arc::new(keys), Arc::new(instants)];
     let mut inputs = rows.inputs;
@@ -150,7 +178,12 @@ pub fn materialize(
         let gathered = job.gather(group)?;
         let slots: Vec<usize> = wanted
             .iter()
-            .map(|(_, name)| gathered.fold.slot(name).expect("checked: a service's features exist"))
+            .map(|(_, name)| {
+                gathered
+                    .fold
+                    .slot(name)
+                    .expect("checked: a service's features exist")
+            })
             .collect();
         let mut features =
             point_in_time::sweep(&gathered.fold, &gathered.history, &rows.spine, &slots)?;
@@ -182,12 +215,18 @@ pub fn materialize(
     inputs.sort_by(|a, b| a.path.cmp(&b.path));
     inputs.dedup_by(|a, b| a.path == b.path);
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-    Ok(TrainingSet { batch, fills, inputs })
+    Ok(TrainingSet {
+        batch,
+        fills,
+        inputs,
+    })
 }
 
 /// How many rows each part has and how many of them are positive.
 pub fn balance(batch: &RecordBatch, label: &str) -> Vec<(Part, u64, u64)> {
-    let parts = batch.column_by_name("split").map(|parts| parts.as_string::<i32>().clone());
+    let parts = batch
+        .column_by_name("split")
+        .map(|parts| parts.as_string::<i32>().clone());
     let outcomes = batch
         .column_by_name(label)
         .and_then(|outcomes| outcomes.as_primitive_opt::<Int64Type>().cloned());
@@ -195,11 +234,15 @@ pub fn balance(batch: &RecordBatch, label: &str) -> Vec<(Part, u64, u64)> {
         .into_iter()
         .map(|part| {
             let of_part = |row: &usize| {
-                parts.as_ref().is_some_and(|parts| parts.value(*row) == part.name())
+                parts
+                    .as_ref()
+                    .is_some_and(|parts| parts.value(*row) == part.name())
             };
             let rows: Vec<usize> = (0..batch.num_rows()).filter(of_part).collect();
             let positive = rows.iter().filter(|&&row| {
-                outcomes.as_ref().is_some_and(|all| all.is_valid(row) && all.value(row) == 1)
+                outcomes
+                    .as_ref()
+                    .is_some_and(|all| all.is_valid(row) && all.value(row) == 1)
             });
             (part, rows.len() as u64, positive.count() as u64)
         })
@@ -210,12 +253,17 @@ fn entity_of<'a>(
     registry: &'a Registry,
     service: &FeatureService,
 ) -> Result<&'a granary_registry::Entity, Error> {
-    let group = service.features.first().and_then(|(group, _)| registry.group(group));
-    group.and_then(|group| registry.entity(&group.entity)).ok_or_else(|| Error::NoSuch {
-        what: "feature in service",
-        name: service.name.clone(),
-        known: Vec::new(),
-    })
+    let group = service
+        .features
+        .first()
+        .and_then(|(group, _)| registry.group(group));
+    group
+        .and_then(|group| registry.entity(&group.entity))
+        .ok_or_else(|| Error::NoSuch {
+            what: "feature in service",
+            name: service.name.clone(),
+            known: Vec::new(),
+        })
 }
 
 fn feature_of<'a>(features: &'a [Feature], name: &str) -> &'a Feature {

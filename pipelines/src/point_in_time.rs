@@ -29,8 +29,12 @@ pub(crate) fn sweep(
     spine: &Spine,
     slots: &[usize],
 ) -> Result<Vec<ArrayRef>, Error> {
-    let numbers: HashMap<&str, usize> =
-        history.names().iter().enumerate().map(|(number, name)| (&**name, number)).collect();
+    let numbers: HashMap<&str, usize> = history
+        .names()
+        .iter()
+        .enumerate()
+        .map(|(number, name)| (&**name, number))
+        .collect();
     let mut asked: Vec<Vec<u32>> = vec![Vec::new(); history.names().len()];
     let mut empty = FeatureColumns::new(fold, slots);
     let nothing = fold.new_state();
@@ -46,7 +50,13 @@ pub(crate) fn sweep(
     let mut parts = history.map(
         || FeatureColumns::new(fold, slots),
         |columns, entity, events| {
-            sweep_entity(fold, events, &asked[entity as usize], &spine.instants, columns);
+            sweep_entity(
+                fold,
+                events,
+                &asked[entity as usize],
+                &spine.instants,
+                columns,
+            );
             Ok(())
         },
     )?;
@@ -66,7 +76,8 @@ fn sweep_entity(
     let mut fed = events.rows.start;
     for &row in rows {
         let as_of = instants[row as usize];
-        let before = events.columns.times[fed..events.rows.end].partition_point(|&time| time < as_of.0);
+        let before =
+            events.columns.times[fed..events.rows.end].partition_point(|&time| time < as_of.0);
         if before > 0 {
             fold.fold(&mut state, &Events::new(events.columns, fed..fed + before));
             fed += before;

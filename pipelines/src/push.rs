@@ -47,7 +47,11 @@ pub fn load(
             return Ok(loaded);
         }
         let rows = batch.iter().map(|(key, row)| {
-            (&key[..], &row.row[..], (!row.vectors.is_empty()).then_some(&row.vectors[..]))
+            (
+                &key[..],
+                &row.row[..],
+                (!row.vectors.is_empty()).then_some(&row.vectors[..]),
+            )
         });
         loaded += loader.insert_sorted(rows)?;
         progress(Progress::Rows(batch.len() as u64));
@@ -57,7 +61,9 @@ pub fn load(
 
 /// The row of the smallest key that any cursor stands at; moves those on.
 fn next_row(cursors: &mut [Cursor]) -> Result<Option<(Vec<u8>, Sink)>, Error> {
-    let Some(smallest) = cursors.iter().filter_map(Cursor::key).min() else { return Ok(None) };
+    let Some(smallest) = cursors.iter().filter_map(Cursor::key).min() else {
+        return Ok(None);
+    };
     let key = smallest.to_vec();
     let mut row = Sink::default();
     row::begin(&mut row);
@@ -74,11 +80,19 @@ impl Cursor {
     fn open(group: usize, version: &Version) -> Result<Cursor, Error> {
         let mut states = version.states()?;
         let batch = states.next().transpose()?;
-        Ok(Cursor { group, states, batch, at: 0 })
+        Ok(Cursor {
+            group,
+            states,
+            batch,
+            at: 0,
+        })
     }
 
     fn key(&self) -> Option<&[u8]> {
-        self.batch.as_ref().filter(|batch| self.at < batch.len()).map(|batch| batch.get(self.at).0)
+        self.batch
+            .as_ref()
+            .filter(|batch| self.at < batch.len())
+            .map(|batch| batch.get(self.at).0)
     }
 
     fn append(&self, row: &mut Sink) {
@@ -90,7 +104,11 @@ impl Cursor {
 
     fn advance(&mut self) -> Result<(), Error> {
         self.at += 1;
-        while self.batch.as_ref().is_some_and(|batch| self.at >= batch.len()) {
+        while self
+            .batch
+            .as_ref()
+            .is_some_and(|batch| self.at >= batch.len())
+        {
             self.batch = self.states.next().transpose()?;
             self.at = 0;
         }

@@ -40,7 +40,10 @@ impl<'a> Row<'a> {
         match bytes.byte()? {
             ROW_FORMAT => {}
             found => {
-                return Err(DecodeError::Invalid { what: "row format", found: u64::from(found) });
+                return Err(DecodeError::Invalid {
+                    what: "row format",
+                    found: u64::from(found),
+                });
             }
         }
         let mut parts = Vec::new();
@@ -49,8 +52,14 @@ impl<'a> Row<'a> {
             let group = bytes.unsigned()? as usize;
             let vectors = bytes.unsigned()? as usize;
             let state = bytes.text()?;
-            let end = start.checked_add(vectors).ok_or(DecodeError::Short("vectors"))?;
-            parts.push(Part { group, state, vectors: start..end });
+            let end = start
+                .checked_add(vectors)
+                .ok_or(DecodeError::Short("vectors"))?;
+            parts.push(Part {
+                group,
+                state,
+                vectors: start..end,
+            });
             start = end;
         }
         Ok(Row { parts })

@@ -83,23 +83,37 @@ impl Serving {
             .map(|group| ServedGroup::new(&registry, group, entity, embedder))
             .collect::<Result<Vec<_>, Error>>()?;
         let features = groups.iter().enumerate().flat_map(|(group, served)| {
-            served.fold.slots.iter().enumerate().map(move |(slot, held)| ServedFeature {
-                name: held.name.clone(),
-                group,
-                slot,
-            })
+            served
+                .fold
+                .slots
+                .iter()
+                .enumerate()
+                .map(move |(slot, held)| ServedFeature {
+                    name: held.name.clone(),
+                    group,
+                    slot,
+                })
         });
-        Ok(Serving { features: features.collect(), groups, entity: entity.clone(), registry })
+        Ok(Serving {
+            features: features.collect(),
+            groups,
+            entity: entity.clone(),
+            registry,
+        })
     }
 
     /// The source of a group.
     pub fn source(&self, group: &ServedGroup) -> &Source {
-        self.registry.source(&group.source).expect("checked: a group's source exists")
+        self.registry
+            .source(&group.source)
+            .expect("checked: a group's source exists")
     }
 
     /// The position of a feature by name.
     pub fn feature(&self, name: &str) -> Option<usize> {
-        self.features.iter().position(|feature| &*feature.name == name)
+        self.features
+            .iter()
+            .position(|feature| &*feature.name == name)
     }
 
     /// Whether any of these features needs the entity's vectors.
@@ -127,16 +141,25 @@ impl Serving {
         let mut states: Vec<Option<GroupState>> = vec![None; self.groups.len()];
         let mut newest = i64::MIN;
         for part in parsed.parts() {
-            let Some(served) = self.groups.get(part.group) else { continue };
+            let Some(served) = self.groups.get(part.group) else {
+                continue;
+            };
             newest = newest.max(GroupFold::newest_of(part.state).unwrap_or(i64::MIN));
-            if features.iter().any(|&at| self.features[at].group == part.group) {
+            if features
+                .iter()
+                .any(|&at| self.features[at].group == part.group)
+            {
                 let vectors = vectors.map(|all| slice(all, &part.vectors));
                 let state = served.fold.decode(part.state, vectors);
                 states[part.group] =
                     Some(state.map_err(|source| failed(&served.fold.name, source))?);
             }
         }
-        Ok(OpenRow { serving: self, states, newest })
+        Ok(OpenRow {
+            serving: self,
+            states,
+            newest,
+        })
     }
 
     /// Evaluates live events of one source for every group that folds them.
@@ -154,7 +177,11 @@ impl Serving {
                 columns.push((number, taken.columns));
             }
         }
-        Ok(Prepared { serving: self, events, columns })
+        Ok(Prepared {
+            serving: self,
+            events,
+            columns,
+        })
     }
 }
 
@@ -165,16 +192,27 @@ impl ServedGroup {
         entity: &Entity,
         embedder: &Arc<dyn Embedder>,
     ) -> Result<ServedGroup, Error> {
-        let source = registry.source(&group.source).expect("checked: a group's source exists");
+        let source = registry
+            .source(&group.source)
+            .expect("checked: a group's source exists");
         let fold = GroupFold::compile(group, source, embedder)?;
-        let present: Vec<String> =
-            source.columns.iter().map(|column| column.name.clone()).collect();
+        let present: Vec<String> = source
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
         let intake = match source.event_time {
             Some(_) => Some(Intake::new(&fold, source, entity, &present, embedder)?),
             None => None,
         };
         let empty = fold.new_state();
-        Ok(ServedGroup { fold, source: group.source.clone(), built_until: Offset(0), intake, empty })
+        Ok(ServedGroup {
+            fold,
+            source: group.source.clone(),
+            built_until: Offset(0),
+            intake,
+            empty,
+        })
     }
 }
 
@@ -234,7 +272,9 @@ impl Prepared<'_> {
                     .map_err(|source| failed(&served.fold.name, source))?,
                 None => served.empty.clone(),
             };
-            let applied = served.fold.apply(&mut state, &Events::new(columns, event..event + 1));
+            let applied = served
+                .fold
+                .apply(&mut state, &Events::new(columns, event..event + 1));
             if applied == Applied::Folded {
                 let mut bytes = Sink::default();
                 served.fold.encode(&state, &mut bytes);

@@ -47,9 +47,13 @@ pub fn fold_events(
     let prepared = serving.prepare(source, events, positions)?;
     let mut row = Sink::default();
     for (at, event) in events.iter().enumerate() {
-        let Some(key) = key_bytes(prepared.key(at)) else { continue };
+        let Some(key) = key_bytes(prepared.key(at)) else {
+            continue;
+        };
         let stored = rows.read(&key)?;
-        let stored = stored.as_ref().map(|(row, vectors)| (&row[..], &vectors[..]));
+        let stored = stored
+            .as_ref()
+            .map(|(row, vectors)| (&row[..], &vectors[..]));
         match prepared.apply(at, stored, &mut row)? {
             Applied::Folded => {
                 streamed.folded += 1;
@@ -76,14 +80,22 @@ pub fn catch_up(
     let mut positions = Vec::new();
     let mut fold = |events: &mut Vec<Event>, positions: &mut Vec<u64>| {
         if let Some(first) = events.first() {
-            total.add(fold_events(serving, &first.source, events, positions, rows)?);
+            total.add(fold_events(
+                serving,
+                &first.source,
+                events,
+                positions,
+                rows,
+            )?);
         }
         events.clear();
         positions.clear();
         Ok::<(), Error>(())
     };
     event::replay(log, from, until, |offset, event| {
-        let other = events.last().is_some_and(|last| last.source != event.source);
+        let other = events
+            .last()
+            .is_some_and(|last| last.source != event.source);
         if other || events.len() == REPLAY {
             fold(&mut events, &mut positions)?;
         }

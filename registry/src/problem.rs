@@ -56,8 +56,11 @@ impl Problems {
 impl Problems {
     /// One line each, as compilers print them: `registry.yaml:14: …`.
     pub fn in_file(&self, file: &str) -> String {
-        let lines: Vec<String> =
-            self.0.iter().map(|problem| format!("{file}:{problem}")).collect();
+        let lines: Vec<String> = self
+            .0
+            .iter()
+            .map(|problem| format!("{file}:{problem}"))
+            .collect();
         lines.join("\n")
     }
 }
@@ -81,10 +84,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// The name that a misspelt one was probably meant to be.
-pub fn nearest<'a>(
-    misspelt: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub fn nearest<'a>(misspelt: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
     // Distances are quadratic in the length, and nobody misspells a novel.
     if misspelt.len() > 100 {
         return None;

@@ -25,7 +25,10 @@ pub fn serve(
     std::thread::scope(|scope| {
         let resp = resp.map(|listener| {
             let (metrics, closed) = (metrics.clone(), closed.clone());
-            let options = resp::listener::Options { threads, ..Default::default() };
+            let options = resp::listener::Options {
+                threads,
+                ..Default::default()
+            };
             scope.spawn(move || resp::listener::run(listener, service, metrics, options, &closed))
         });
         scope.spawn({
@@ -33,7 +36,10 @@ pub fn serve(
             let mut closed = closed.clone();
             move || forward(&mut stop, &close, &mut closed)
         });
-        let options = http::server::Options { workers: threads, ..Default::default() };
+        let options = http::server::Options {
+            workers: threads,
+            ..Default::default()
+        };
         let outcome = http::server::run(vec![http], service, &metrics, options, &closed);
         let _ = close.send(true);
         let resp = resp.map(|thread| thread.join());

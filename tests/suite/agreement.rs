@@ -14,14 +14,19 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }
 
 fn assert_agrees(user: &str, as_of: i64, found: &Map<String, Json>, wanted: &Map<String, Json>) {
     for (name, wanted) in wanted {
-        let found = found.get(name).unwrap_or_else(|| panic!("`{name}` is not served"));
+        let found = found
+            .get(name)
+            .unwrap_or_else(|| panic!("`{name}` is not served"));
         assert!(
             equal(found, wanted),
             "{user} as of {as_of}: `{name}` is served as {found}, the raw tables say {wanted}"
@@ -36,9 +41,7 @@ fn as_text(value: &Json) -> Option<String> {
         Json::Bool(true) => Some("True".to_owned()),
         Json::Bool(false) => Some("False".to_owned()),
         Json::String(text) => Some(text.clone()),
-        Json::Array(items) => {
-            Some(serde_json::to_string(items).unwrap())
-        }
+        Json::Array(items) => Some(serde_json::to_string(items).unwrap()),
         number => Some(number.to_string()),
     }
 }
@@ -67,14 +70,23 @@ fn both_doors_and_the_raw_tables_agree() {
         let number = |text: &String| text.parse::<f64>().ok();
         assert_eq!(over_resp.len(), expected.len(), "{user}");
         for (name, text) in &over_resp {
-            let same = text == &expected[name] || number(text).is_some_and(|x| Some(x) == number(&expected[name]));
-            let vector = || serde_json::from_str::<Json>(text).is_ok_and(|x| equal(&x, &over_http[name]));
-            assert!(same || vector(), "{user} {name}: RESP {text}, HTTP {}", expected[name]);
+            let same = text == &expected[name]
+                || number(text).is_some_and(|x| Some(x) == number(&expected[name]));
+            let vector =
+                || serde_json::from_str::<Json>(text).is_ok_and(|x| equal(&x, &over_http[name]));
+            assert!(
+                same || vector(),
+                "{user} {name}: RESP {text}, HTTP {}",
+                expected[name]
+            );
         }
     }
     let user = &raw.users[0];
     let over_cli: Json = serde_json::from_str(&home.ok(&["get", user, "--json"])).unwrap();
-    assert_eq!(over_cli["features"], Json::Object(features(&server, &format!("/features/{user}"))));
+    assert_eq!(
+        over_cli["features"],
+        Json::Object(features(&server, &format!("/features/{user}")))
+    );
 }
 
 #[test]
@@ -90,21 +102,31 @@ fn the_past_is_answered_as_it_was() {
         let events = raw.events.get(user).map_or(&[][..], Vec::as_slice);
         // Half of the instants are an event's own, where an off-by-one would show.
         let as_of = match round % 2 {
-            0 if !events.is_empty() => events[dice.below(events.len() as u64) as usize].time + (round % 4) / 2,
+            0 if !events.is_empty() => {
+                events[dice.below(events.len() as u64) as usize].time + (round % 4) / 2
+            }
             _ => clock - dice.below(500 * 86_400_000_000) as i64,
         };
         let path = format!("/features/{user}?as_of={}", iso(as_of));
         let (status, body) = server.get(&path);
         assert_eq!(status, 200, "{path}: {body}");
         from_log += u32::from(body["from"] == "log");
-        assert_agrees(user, as_of, body["features"].as_object().unwrap(), &raw.features(user, as_of));
+        assert_agrees(
+            user,
+            as_of,
+            body["features"].as_object().unwrap(),
+            &raw.features(user, as_of),
+        );
     }
     assert!(from_log > 300, "only {from_log} of 1,000 came from the log");
 }
 
 /// An instant as ISO-8601, by the civil-from-days rule.
 pub fn iso(micros: i64) -> String {
-    let (days, rest) = (micros.div_euclid(86_400_000_000), micros.rem_euclid(86_400_000_000));
+    let (days, rest) = (
+        micros.div_euclid(86_400_000_000),
+        micros.rem_euclid(86_400_000_000),
+    );
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
@@ -113,7 +135,11 @@ pub fn iso(micros: i64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let seconds = rest / 1_000_000;
     format!(

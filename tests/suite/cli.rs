@@ -12,7 +12,10 @@ use crate::support::Home;
 fn the_whole_job_runs_once_and_is_then_skipped() {
     let home = Home::new();
     let first = home.ok(&["up", "--no-serve", "--users", "300"]);
-    assert!(first.contains("user_activity_features") && first.contains("oracle"), "{first}");
+    assert!(
+        first.contains("user_activity_features") && first.contains("oracle"),
+        "{first}"
+    );
     for file in [
         "raw/event_logs.parquet",
         "raw/truth.json",
@@ -27,9 +30,15 @@ fn the_whole_job_runs_once_and_is_then_skipped() {
         assert!(home.data().join(file).exists(), "{file} is missing");
     }
     let again = home.ok(&["up", "--no-serve", "--users", "300", "--json"]);
-    let stages: Vec<Json> = again.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let stages: Vec<Json> = again
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert!(stages.len() >= 7, "{again}");
-    assert!(stages.iter().all(|stage| stage["skipped"] == true), "{again}");
+    assert!(
+        stages.iter().all(|stage| stage["skipped"] == true),
+        "{again}"
+    );
 }
 
 #[test]
@@ -45,7 +54,10 @@ fn the_same_inputs_give_the_same_bytes() {
         "models/churn/v000001/model",
     ] {
         let bytes = |home: &Home| fs::read(home.data().join(file)).unwrap();
-        assert!(bytes(&one) == bytes(&two), "{file} differs between one thread and two");
+        assert!(
+            bytes(&one) == bytes(&two),
+            "{file} differs between one thread and two"
+        );
     }
 }
 
@@ -53,7 +65,10 @@ fn the_same_inputs_give_the_same_bytes() {
 fn wrong_usage_is_2_and_failure_is_1() {
     let home = Home::new();
     assert_eq!(home.run(&["no-such-command"]).status.code(), Some(2));
-    assert_eq!(home.run(&["synth", "--users", "many"]).status.code(), Some(2));
+    assert_eq!(
+        home.run(&["synth", "--users", "many"]).status.code(),
+        Some(2)
+    );
     let error = home.fails(&["push"]);
     assert!(error.contains("granary build"), "{error}");
     let error = home.fails(&["get", "nobody"]);
@@ -71,8 +86,14 @@ fn every_problem_of_a_registry_comes_at_once_with_its_line() {
     assert_ne!(broken, text);
     fs::write(&home.registry, broken).unwrap();
     let error = home.fails(&["registry", "check"]);
-    assert!(error.contains("sesions") && error.contains("`sessions`"), "{error}");
-    assert!(error.contains("reviev_table") && error.contains("`review_table`"), "{error}");
+    assert!(
+        error.contains("sesions") && error.contains("`sessions`"),
+        "{error}"
+    );
+    assert!(
+        error.contains("reviev_table") && error.contains("`review_table`"),
+        "{error}"
+    );
     assert!(error.contains("broken.yaml:"), "{error}");
 }
 
@@ -91,11 +112,20 @@ fn a_bad_row_is_told_with_its_place_or_left_out_and_kept() {
     for part in ["user_table.csv", "3", "age", "forty", "--on-bad-row skip"] {
         assert!(error.contains(part), "`{part}` is missing: {error}");
     }
-    let done = home.ok(&["build", "--group", "user_profile_features", "--on-bad-row", "skip"]);
+    let done = home.ok(&[
+        "build",
+        "--group",
+        "user_profile_features",
+        "--on-bad-row",
+        "skip",
+    ]);
     assert!(done.contains("1 bad row"), "{done}");
     let side = fs::read_to_string(home.data().join("bad_rows/bad_rows.jsonl")).unwrap();
     let row: Json = serde_json::from_str(side.lines().next().unwrap()).unwrap();
-    assert_eq!((&row["line"], &row["value"]), (&Json::from(3), &Json::from("forty")));
+    assert_eq!(
+        (&row["line"], &row["value"]),
+        (&Json::from(3), &Json::from("forty"))
+    );
 }
 
 #[test]
@@ -117,7 +147,10 @@ fn a_taken_port_is_named_with_the_flag_that_changes_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let error = home.fails(&["serve", "--resp", &address, "--http", "127.0.0.1:0"]);
-    assert!(error.contains(&taken.local_addr().unwrap().port().to_string()), "{error}");
+    assert!(
+        error.contains(&taken.local_addr().unwrap().port().to_string()),
+        "{error}"
+    );
     assert!(error.contains("--resp"), "{error}");
 }
 
@@ -125,7 +158,10 @@ fn a_taken_port_is_named_with_the_flag_that_changes_it() {
 fn commands_go_to_the_server_that_owns_the_directory() {
     let home = Home::with_demo(80, 21);
     let server = home.serve();
-    let user = server.get("/status").1["example"].as_str().unwrap().to_owned();
+    let user = server.get("/status").1["example"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let over_http = server.get(&format!("/features/{user}")).1;
     let over_socket: Json = serde_json::from_str(&home.ok(&["get", &user, "--json"])).unwrap();
     assert_eq!(over_socket, over_http);
@@ -135,7 +171,10 @@ fn commands_go_to_the_server_that_owns_the_directory() {
     assert!(pushed.contains("generation 2"), "{pushed}");
     assert_eq!(server.get(&format!("/features/{user}")).1, over_http);
     let second = home.fails(&["serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0"]);
-    assert!(second.contains("holds") && second.contains("stop it"), "{second}");
+    assert!(
+        second.contains("holds") && second.contains("stop it"),
+        "{second}"
+    );
     assert_eq!(server.terminate(), Some(0));
     assert!(!home.data().join("serving.json").exists());
 }

@@ -12,7 +12,12 @@ use crate::support::{Home, agent};
 
 /// Kills a command after it has run for a share of its usual time, in thousandths.
 fn kill_after(home: &Home, args: &[&str], usual: std::time::Duration, share: u32) {
-    let mut child = home.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = home
+        .command(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     // Not a wait for something to happen: the moment of the crash is the input of the test.
     std::thread::sleep(usual * share / 1000);
     let _ = child.kill();
@@ -27,14 +32,22 @@ fn a_killed_build_leaves_the_old_version_or_the_new_one() {
     let usual = started.elapsed();
     let rows = |home: &Home| -> Vec<(String, u64)> {
         let listed: Json = serde_json::from_str(&home.ok(&["offline", "ls", "--json"])).unwrap();
-        let entry = |held: &Json| (held["group"].as_str().unwrap().to_owned(), held["rows"].as_u64().unwrap());
+        let entry = |held: &Json| {
+            (
+                held["group"].as_str().unwrap().to_owned(),
+                held["rows"].as_u64().unwrap(),
+            )
+        };
         listed.as_array().unwrap().iter().map(entry).collect()
     };
     let whole = rows(&home);
     for share in (0..=1000).step_by(100) {
         kill_after(&home, &["build", "--force"], usual, share);
         for (group, rows) in rows(&home) {
-            assert!(whole.contains(&(group.clone(), rows)), "{group} has {rows} rows after a kill");
+            assert!(
+                whole.contains(&(group.clone(), rows)),
+                "{group} has {rows} rows after a kill"
+            );
         }
     }
     home.ok(&["build", "--force"]);
@@ -122,7 +135,11 @@ fn every_acknowledged_event_survives() {
     for (user, before) in users.iter().zip(before) {
         let after = served(user);
         for (name, value) in before.as_object().unwrap() {
-            assert!(equal(&after[name], value), "{user} {name}: {value} live, {} built", after[name]);
+            assert!(
+                equal(&after[name], value),
+                "{user} {name}: {value} live, {} built",
+                after[name]
+            );
         }
     }
 }

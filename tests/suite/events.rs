@@ -11,7 +11,9 @@ use crate::support::{Home, Server};
 fn number(server: &Server, user: &str, feature: &str) -> f64 {
     let (status, body) = server.get(&format!("/features/{user}"));
     assert_eq!(status, 200, "{body}");
-    body["features"][feature].as_f64().unwrap_or_else(|| panic!("{feature}: {body}"))
+    body["features"][feature]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{feature}: {body}"))
 }
 
 fn purchase(user: &str, id: &str, time: i64) -> Json {
@@ -32,10 +34,16 @@ fn an_event_is_visible_at_once_and_survives_a_kill() {
     let server = home.serve();
     let before = number(&server, &user, "purchase_count");
     let (status, receipt) = server.post("/events", &purchase(&user, "live-1", now).to_string());
-    assert_eq!((status, &receipt["accepted"]), (200, &json!(1)), "{receipt}");
+    assert_eq!(
+        (status, &receipt["accepted"]),
+        (200, &json!(1)),
+        "{receipt}"
+    );
     assert_eq!(number(&server, &user, "purchase_count"), before + 1.0);
     let mut redis = server.redis();
-    let over_resp: String = redis.hget(format!("user:{user}"), "purchase_count").unwrap();
+    let over_resp: String = redis
+        .hget(format!("user:{user}"), "purchase_count")
+        .unwrap();
     assert_eq!(over_resp.parse::<f64>().unwrap(), before + 1.0);
     server.kill();
     let server = home.serve();
@@ -87,10 +95,22 @@ fn a_bad_event_refuses_the_whole_request_and_says_why() {
     let before = number(&server, &user, "total_events");
     let good = purchase(&user, "good", now);
     let cases = [
-        (json!({"user_id": user, "timestamp": "yesterday", "event_type": "purchase"}), "timestamp"),
-        (json!({"timestamp": iso(now), "event_type": "purchase"}), "user_id"),
-        (json!({"user_id": user, "timestamp": iso(now), "event_typ": "purchase"}), "event_typ"),
-        (json!({"user_id": user, "timestamp": "2999-01-01T00:00:00Z", "event_type": "purchase"}), "2999"),
+        (
+            json!({"user_id": user, "timestamp": "yesterday", "event_type": "purchase"}),
+            "timestamp",
+        ),
+        (
+            json!({"timestamp": iso(now), "event_type": "purchase"}),
+            "user_id",
+        ),
+        (
+            json!({"user_id": user, "timestamp": iso(now), "event_typ": "purchase"}),
+            "event_typ",
+        ),
+        (
+            json!({"user_id": user, "timestamp": "2999-01-01T00:00:00Z", "event_type": "purchase"}),
+            "2999",
+        ),
     ];
     for (bad, named) in cases {
         let (status, body) = server.post("/events", &json!([good, bad]).to_string());
@@ -107,8 +127,13 @@ fn ndjson_is_taken_line_by_line() {
     let raw = Raw::read(&home.data().join("raw"));
     let (user, now) = (raw.users[0].clone(), raw.clock());
     let server = home.serve();
-    let lines: Vec<String> =
-        (0..50).map(|n| purchase(&user, &format!("n-{n}"), now + n).to_string()).collect();
+    let lines: Vec<String> = (0..50)
+        .map(|n| purchase(&user, &format!("n-{n}"), now + n).to_string())
+        .collect();
     let (status, receipt) = server.post("/events", &lines.join("\n"));
-    assert_eq!((status, &receipt["accepted"]), (200, &json!(50)), "{receipt}");
+    assert_eq!(
+        (status, &receipt["accepted"]),
+        (200, &json!(50)),
+        "{receipt}"
+    );
 }

@@ -41,14 +41,34 @@ pub struct Raw {
 }
 
 const PROFILE: [&str; 9] = [
-    "age", "gender", "location", "income", "education", "loyalty_status", "account_age_days",
-    "premium", "device",
+    "age",
+    "gender",
+    "location",
+    "income",
+    "education",
+    "loyalty_status",
+    "account_age_days",
+    "premium",
+    "device",
 ];
 
 const KINDS: [&str; 17] = [
-    "add_to_cart", "app_open", "apply_coupon", "email_open", "order_cancelled", "page_view",
-    "payment_failed", "purchase", "push_notification_open", "rating_given", "remove_from_cart",
-    "review_submitted", "search", "ticket_closed", "ticket_created", "view_product",
+    "add_to_cart",
+    "app_open",
+    "apply_coupon",
+    "email_open",
+    "order_cancelled",
+    "page_view",
+    "payment_failed",
+    "purchase",
+    "push_notification_open",
+    "rating_given",
+    "remove_from_cart",
+    "review_submitted",
+    "search",
+    "ticket_closed",
+    "ticket_created",
+    "view_product",
     "wishlist_add",
 ];
 
@@ -61,8 +81,11 @@ impl Raw {
             users: Vec::new(),
         };
         for batch in batches(&raw.join("event_logs.parquet")) {
-            let (users, ids, kinds) =
-                (texts(&batch, "user_id"), texts(&batch, "event_id"), texts(&batch, "event_type"));
+            let (users, ids, kinds) = (
+                texts(&batch, "user_id"),
+                texts(&batch, "event_id"),
+                texts(&batch, "event_type"),
+            );
             let times = times(&batch, "timestamp");
             for row in 0..batch.num_rows() {
                 let event = Event {
@@ -70,14 +93,20 @@ impl Raw {
                     id: ids[row].clone().unwrap(),
                     kind: kinds[row].clone().unwrap_or_default(),
                 };
-                read.events.entry(users[row].clone().unwrap()).or_default().push(event);
+                read.events
+                    .entry(users[row].clone().unwrap())
+                    .or_default()
+                    .push(event);
             }
         }
         for batch in batches(&raw.join("review_table.parquet")) {
             let (users, at) = (texts(&batch, "user_id"), times(&batch, "review_time"));
             let number = |name| numbers(&batch, name);
-            let (ratings, lengths, ratios) =
-                (number("rating"), number("text_length"), number("helpful_ratio"));
+            let (ratings, lengths, ratios) = (
+                number("rating"),
+                number("text_length"),
+                number("helpful_ratio"),
+            );
             for row in 0..batch.num_rows() {
                 let review = Review {
                     time: at[row].unwrap(),
@@ -85,7 +114,10 @@ impl Raw {
                     text_length: lengths[row],
                     helpful_ratio: ratios[row],
                 };
-                read.reviews.entry(users[row].clone().unwrap()).or_default().push(review);
+                read.reviews
+                    .entry(users[row].clone().unwrap())
+                    .or_default()
+                    .push(review);
             }
         }
         for batch in batches(&raw.join("user_table.parquet")) {
@@ -93,7 +125,8 @@ impl Raw {
             for (row, user) in users.iter().enumerate() {
                 let user = user.clone().unwrap();
                 let cell = |name: &&str| ((*name).to_owned(), cell(&batch, name, row));
-                read.profiles.insert(user.clone(), PROFILE.iter().map(cell).collect());
+                read.profiles
+                    .insert(user.clone(), PROFILE.iter().map(cell).collect());
                 read.users.push(user);
             }
         }
@@ -110,7 +143,10 @@ impl Raw {
     /// Every feature that this oracle knows of a user, as of an instant.
     pub fn features(&self, user: &str, as_of: i64) -> Map<String, Json> {
         let mut features = self.profiles.get(user).cloned().unwrap_or_else(|| {
-            PROFILE.iter().map(|name| ((*name).to_owned(), Json::Null)).collect()
+            PROFILE
+                .iter()
+                .map(|name| ((*name).to_owned(), Json::Null))
+                .collect()
         });
         self.activity(user, as_of, &mut features);
         self.review_features(user, as_of, &mut features);
@@ -125,7 +161,11 @@ impl Raw {
         let inside = |days: i64| -> Vec<&Event> {
             let hop = if days > 12 { DAY } else { HOUR };
             let start = (as_of - days * DAY).div_euclid(hop) * hop;
-            events.iter().copied().filter(|event| event.time >= start).collect()
+            events
+                .iter()
+                .copied()
+                .filter(|event| event.time >= start)
+                .collect()
         };
         let of_kind = |events: &[&Event], kind: &str| {
             events.iter().filter(|event| event.kind == kind).count()
@@ -136,7 +176,10 @@ impl Raw {
         set("purchase_count", of_kind(&events, "purchase").into());
         set("add_to_cart_count", of_kind(&events, "add_to_cart").into());
         set("session_count", lengths.len().into());
-        let total: f64 = lengths.iter().map(|length| *length as f64 / MINUTE as f64).sum();
+        let total: f64 = lengths
+            .iter()
+            .map(|length| *length as f64 / MINUTE as f64)
+            .sum();
         set("avg_session_length", ratio(total, lengths.len() as f64));
         let newest = events.last().map(|event| (as_of - event.time) / DAY);
         set("last_active_days", newest.map_or(Json::Null, Json::from));
@@ -145,14 +188,32 @@ impl Raw {
         for days in [7, 30, 90] {
             let inside = inside(days);
             set(&format!("events_{days}d"), inside.len().into());
-            set(&format!("purchases_{days}d"), of_kind(&inside, "purchase").into());
-            set(&format!("tickets_{days}d"), of_kind(&inside, "ticket_created").into());
-            set(&format!("sessions_{days}d"), session_lengths(&inside).len().into());
+            set(
+                &format!("purchases_{days}d"),
+                of_kind(&inside, "purchase").into(),
+            );
+            set(
+                &format!("tickets_{days}d"),
+                of_kind(&inside, "ticket_created").into(),
+            );
+            set(
+                &format!("sessions_{days}d"),
+                session_lengths(&inside).len().into(),
+            );
         }
         let count = |kind: &str| of_kind(&events, kind) as f64;
-        set("cart_to_purchase", ratio(count("purchase"), count("add_to_cart")));
-        set("events_per_session", ratio(events.len() as f64, lengths.len() as f64));
-        set("recent_activity_share", ratio(inside(30).len() as f64, inside(90).len() as f64));
+        set(
+            "cart_to_purchase",
+            ratio(count("purchase"), count("add_to_cart")),
+        );
+        set(
+            "events_per_session",
+            ratio(events.len() as f64, lengths.len() as f64),
+        );
+        set(
+            "recent_activity_share",
+            ratio(inside(30).len() as f64, inside(90).len() as f64),
+        );
     }
 
     fn review_features(&self, user: &str, as_of: i64, features: &mut Map<String, Json>) {
@@ -172,20 +233,32 @@ impl Raw {
         let mut set = |name: &str, value: Json| features.insert(name.to_owned(), value);
         set("total_reviews", reviews.len().into());
         set("avg_rating", mean(|review| review.rating));
-        set("min_rating", ratings.reduce(f64::min).map_or(Json::Null, Json::from));
+        set(
+            "min_rating",
+            ratings.reduce(f64::min).map_or(Json::Null, Json::from),
+        );
         set("avg_text_length", mean(|review| review.text_length));
         set("avg_helpful_ratio", mean(|review| review.helpful_ratio));
-        set("last_review_days", newest.map_or(Json::Null, |time| ((as_of - time) / DAY).into()));
+        set(
+            "last_review_days",
+            newest.map_or(Json::Null, |time| ((as_of - time) / DAY).into()),
+        );
     }
 }
 
 fn session_lengths(events: &[&Event]) -> Vec<i64> {
     let sessions = events.chunk_by(|a, b| b.time - a.time <= 30 * MINUTE);
-    sessions.map(|session| session[session.len() - 1].time - session[0].time).collect()
+    sessions
+        .map(|session| session[session.len() - 1].time - session[0].time)
+        .collect()
 }
 
 fn ratio(above: f64, below: f64) -> Json {
-    if below == 0.0 { Json::Null } else { (above / below).into() }
+    if below == 0.0 {
+        Json::Null
+    } else {
+        (above / below).into()
+    }
 }
 
 /// Whether two values are the same feature: floats and vectors within 1e-9.
@@ -203,7 +276,10 @@ pub fn equal(found: &Json, wanted: &Json) -> bool {
 
 fn batches(path: &Path) -> Vec<RecordBatch> {
     let file = File::open(path).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .unwrap()
+        .build()
+        .unwrap();
     reader.map(Result::unwrap).collect()
 }
 
@@ -213,17 +289,27 @@ fn column(batch: &RecordBatch, name: &str, dtype: &DataType) -> ArrayRef {
 
 fn texts(batch: &RecordBatch, name: &str) -> Vec<Option<String>> {
     let column = column(batch, name, &DataType::Utf8);
-    column.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect()
+    column
+        .as_string::<i32>()
+        .iter()
+        .map(|text| text.map(str::to_owned))
+        .collect()
 }
 
 fn numbers(batch: &RecordBatch, name: &str) -> Vec<Option<f64>> {
-    column(batch, name, &DataType::Float64).as_primitive::<Float64Type>().iter().collect()
+    column(batch, name, &DataType::Float64)
+        .as_primitive::<Float64Type>()
+        .iter()
+        .collect()
 }
 
 fn times(batch: &RecordBatch, name: &str) -> Vec<Option<i64>> {
     let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
     let column = column(batch, name, &micros);
-    column.as_primitive::<TimestampMicrosecondType>().iter().collect()
+    column
+        .as_primitive::<TimestampMicrosecondType>()
+        .iter()
+        .collect()
 }
 
 fn cell(batch: &RecordBatch, name: &str, row: usize) -> Json {
@@ -235,6 +321,8 @@ fn cell(batch: &RecordBatch, name: &str, row: usize) -> Json {
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row).into(),
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
         DataType::Boolean => column.as_boolean().value(row).into(),
-        _ => texts(batch, name)[row].clone().map_or(Json::Null, Json::from),
+        _ => texts(batch, name)[row]
+            .clone()
+            .map_or(Json::Null, Json::from),
     }
 }

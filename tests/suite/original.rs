@@ -24,11 +24,23 @@ fn the_original_groups_are_served_as_they_are() {
     let text = fs::read_to_string(reference.join("original_feature_registry.yaml")).unwrap();
     // The original's review group was lost; the other three are what there is.
     let lost = text.find("  user_review_features:").unwrap()..text.find("  churn_label:").unwrap();
-    fs::write(&home.registry, [&text[..lost.start], &text[lost.end..]].concat()).unwrap();
+    fs::write(
+        &home.registry,
+        [&text[..lost.start], &text[lost.end..]].concat(),
+    )
+    .unwrap();
     fs::create_dir(home.data().join("raw")).unwrap();
-    for name in ["user_profile_features", "user_activity_features", "churn_labels"] {
+    for name in [
+        "user_profile_features",
+        "user_activity_features",
+        "churn_labels",
+    ] {
         let file = format!("{name}.parquet");
-        fs::copy(reference.join("original").join(&file), home.data().join("raw").join(&file)).unwrap();
+        fs::copy(
+            reference.join("original").join(&file),
+            home.data().join("raw").join(&file),
+        )
+        .unwrap();
     }
     home.ok(&["up", "--no-serve"]);
     let row: Json = serde_json::from_str(&home.ok(&["get", "c4ca4238a0b9", "--json"])).unwrap();
@@ -39,10 +51,14 @@ fn the_original_groups_are_served_as_they_are() {
     let row: Json = serde_json::from_str(&home.ok(&["get", "00003e3b9e53", "--json"])).unwrap();
     let features = &row["features"];
     assert_eq!(features["total_events"], 350);
-    let vector: Vec<f64> = serde_json::from_value(features["categorical_event_vector"].clone()).unwrap();
+    let vector: Vec<f64> =
+        serde_json::from_value(features["categorical_event_vector"].clone()).unwrap();
     assert_eq!(vector[..4], [19.0, 15.0, 20.0, 18.0]);
     let metrics = fs::read(home.data().join("models/churn/v000001/metrics.json")).unwrap();
     let metrics: Json = serde_json::from_slice(&metrics).unwrap();
     let auc = metrics["roc_auc"].as_f64().unwrap();
-    assert!((auc - 0.5).abs() < 0.02, "ROC-AUC {auc} on labels that are noise");
+    assert!(
+        (auc - 0.5).abs() < 0.02,
+        "ROC-AUC {auc} on labels that are noise"
+    );
 }

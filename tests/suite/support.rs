@@ -22,7 +22,10 @@ pub struct Home {
 impl Home {
     /// An empty one.
     pub fn new() -> Home {
-        Home { dir: tempfile::tempdir().unwrap(), registry: registry() }
+        Home {
+            dir: tempfile::tempdir().unwrap(),
+            registry: registry(),
+        }
     }
 
     /// One in which everything up to the trained model is done.
@@ -40,7 +43,12 @@ impl Home {
     /// The command line over this directory.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_granary-under-test"));
-        command.args(args).arg("--data-dir").arg(self.data()).arg("--registry").arg(&self.registry);
+        command
+            .args(args)
+            .arg("--data-dir")
+            .arg(self.data())
+            .arg("--registry")
+            .arg(&self.registry);
         command.current_dir(self.data()).stdin(Stdio::null());
         command
     }
@@ -52,7 +60,11 @@ impl Home {
     /// Runs a command that must succeed, and gives back what it printed.
     pub fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -66,16 +78,23 @@ impl Home {
     /// Serves this directory on free ports.
     pub fn serve(&self) -> Server {
         let args = ["serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0"];
-        let mut child =
-            self.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = self.command(&args).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // The first line comes when the doors are open.
-        let first = lines.next().expect("the server ended before it served").unwrap();
+        let first = lines
+            .next()
+            .expect("the server ended before it served")
+            .unwrap();
         assert!(first.contains("http://"), "{first}");
         let serving = std::fs::read(self.data().join("serving.json")).unwrap();
         let serving: Json = serde_json::from_slice(&serving).unwrap();
         let address = |door: &str| serving[door].as_str().unwrap().to_owned();
-        Server { http: address("http"), resp: address("resp"), child, _lines: lines }
+        Server {
+            http: address("http"),
+            resp: address("resp"),
+            child,
+            _lines: lines,
+        }
     }
 }
 
@@ -90,7 +109,10 @@ pub struct Server {
 impl Server {
     /// Status and body of a GET.
     pub fn get(&self, path: &str) -> (u16, Json) {
-        let response = agent().get(format!("http://{}{path}", self.http)).call().unwrap();
+        let response = agent()
+            .get(format!("http://{}{path}", self.http))
+            .call()
+            .unwrap();
         answer(response)
     }
 
@@ -102,7 +124,10 @@ impl Server {
 
     /// A connection of a Redis client.
     pub fn redis(&self) -> redis::Connection {
-        redis::Client::open(format!("redis://{}/", self.resp)).unwrap().get_connection().unwrap()
+        redis::Client::open(format!("redis://{}/", self.resp))
+            .unwrap()
+            .get_connection()
+            .unwrap()
     }
 
     /// `kill -9`.
@@ -128,12 +153,18 @@ impl Drop for Server {
 
 /// An HTTP client that takes any status as an answer.
 pub fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into()
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> (u16, Json) {
     let status = response.status().as_u16();
     let text = response.body_mut().read_to_string().unwrap();
     let json = serde_json::from_str(&text);
-    (status, json.unwrap_or_else(|error| panic!("{status} is not JSON ({error}): {text}")))
+    (
+        status,
+        json.unwrap_or_else(|error| panic!("{status} is not JSON ({error}): {text}")),
+    )
 }

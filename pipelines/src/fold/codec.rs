@@ -157,7 +157,10 @@ impl<'a> Bytes<'a> {
                 return Ok(value);
             }
         }
-        Err(DecodeError::Invalid { what: "varint", found: value })
+        Err(DecodeError::Invalid {
+            what: "varint",
+            found: value,
+        })
     }
 
     /// A number of things that take at least one byte each, so that a corrupt count
@@ -165,7 +168,10 @@ impl<'a> Bytes<'a> {
     pub fn length(&mut self) -> Result<usize, DecodeError> {
         let length = self.unsigned()?;
         if length > self.row.len() as u64 {
-            return Err(DecodeError::Invalid { what: "length", found: length });
+            return Err(DecodeError::Invalid {
+                what: "length",
+                found: length,
+            });
         }
         Ok(length as usize)
     }
@@ -201,8 +207,10 @@ impl<'a> Bytes<'a> {
 
     /// Exactly eight bytes.
     pub fn fixed(&mut self) -> Result<[u8; 8], DecodeError> {
-        let (bytes, rest) =
-            self.row.split_first_chunk::<8>().ok_or(DecodeError::Short("eight bytes"))?;
+        let (bytes, rest) = self
+            .row
+            .split_first_chunk::<8>()
+            .ok_or(DecodeError::Short("eight bytes"))?;
         self.row = rest;
         Ok(*bytes)
     }
@@ -225,24 +233,40 @@ impl<'a> Bytes<'a> {
                 self.vector_value(length)?
             }
             found => {
-                return Err(DecodeError::Invalid { what: "value type", found: u64::from(found) });
+                return Err(DecodeError::Invalid {
+                    what: "value type",
+                    found: u64::from(found),
+                });
             }
         })
     }
 
     /// What [`Sink::elements`] wrote; empty when vectors were left out.
     pub fn elements(&mut self, length: usize) -> Result<Vec<f64>, DecodeError> {
-        let Some(vectors) = self.vectors else { return Ok(Vec::new()) };
+        let Some(vectors) = self.vectors else {
+            return Ok(Vec::new());
+        };
         let (taken, rest) = split(vectors, length, 8)?;
         self.vectors = Some(rest);
-        Ok(taken.as_chunks::<8>().0.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect())
+        Ok(taken
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|chunk| f64::from_le_bytes(*chunk))
+            .collect())
     }
 
     fn vector_value(&mut self, length: u64) -> Result<Value, DecodeError> {
-        let Some(vectors) = self.vectors else { return Ok(Value::Null) };
+        let Some(vectors) = self.vectors else {
+            return Ok(Value::Null);
+        };
         let (taken, rest) = split(vectors, length as usize, 4)?;
         self.vectors = Some(rest);
-        let elements = taken.as_chunks::<4>().0.iter().map(|chunk| f32::from_le_bytes(*chunk));
+        let elements = taken
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|chunk| f32::from_le_bytes(*chunk));
         Ok(Value::Vector(elements.collect()))
     }
 }

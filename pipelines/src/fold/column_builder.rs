@@ -39,13 +39,13 @@ impl ColumnBuilder {
             DType::Int => ColumnBuilder::Int(Int64Builder::new()),
             DType::Float => ColumnBuilder::Float(Float64Builder::new()),
             DType::Bool => ColumnBuilder::Bool(BooleanBuilder::new()),
-            DType::Text | DType::Categorical => {
-                ColumnBuilder::Text(StringDictionaryBuilder::new())
-            }
+            DType::Text | DType::Categorical => ColumnBuilder::Text(StringDictionaryBuilder::new()),
             DType::Timestamp => ColumnBuilder::Timestamp(TimestampMicrosecondBuilder::new()),
-            DType::Vector => {
-                ColumnBuilder::Vector { elements: Vec::new(), valid: Vec::new(), dimension: 0 }
-            }
+            DType::Vector => ColumnBuilder::Vector {
+                elements: Vec::new(),
+                valid: Vec::new(),
+                dimension: 0,
+            },
         }
     }
 
@@ -61,9 +61,14 @@ impl ColumnBuilder {
             (ColumnBuilder::Text(column), _) => column.append_null(),
             (ColumnBuilder::Timestamp(column), Value::Timestamp(x)) => column.append_value(x.0),
             (ColumnBuilder::Timestamp(column), _) => column.append_null(),
-            (ColumnBuilder::Vector { elements, valid, dimension }, Value::Vector(x))
-                if *dimension == 0 || *dimension == x.len() =>
-            {
+            (
+                ColumnBuilder::Vector {
+                    elements,
+                    valid,
+                    dimension,
+                },
+                Value::Vector(x),
+            ) if *dimension == 0 || *dimension == x.len() => {
                 *dimension = x.len();
                 elements.extend_from_slice(x);
                 valid.push(true);
@@ -88,9 +93,9 @@ impl ColumnBuilder {
             ColumnBuilder::Bool(column) => Arc::new(column.finish()),
             ColumnBuilder::Text(column) => Arc::new(column.finish()),
             ColumnBuilder::Timestamp(column) => Arc::new(column.finish()),
-            ColumnBuilder::Vector { elements, valid, .. } => {
-                Arc::new(vectors(elements, valid, dimension.max(1)))
-            }
+            ColumnBuilder::Vector {
+                elements, valid, ..
+            } => Arc::new(vectors(elements, valid, dimension.max(1))),
         }
     }
 }

@@ -52,7 +52,10 @@ impl Aggregate for CountBy {
     fn decode(&self, _: i64, bytes: &mut Bytes<'_>) -> Result<Vec<u32>, DecodeError> {
         let length = bytes.length()?;
         if length != 0 && length != self.categories {
-            return Err(DecodeError::Invalid { what: "number of categories", found: length as u64 });
+            return Err(DecodeError::Invalid {
+                what: "number of categories",
+                found: length as u64,
+            });
         }
         (0..length).map(|_| Ok(bytes.unsigned()? as u32)).collect()
     }

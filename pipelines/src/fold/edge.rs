@@ -24,7 +24,13 @@ pub(crate) struct EdgeEvent {
 }
 
 impl Edge {
-    fn offer(&self, state: &mut Option<EdgeEvent>, time: i64, id: u64, value: impl FnOnce() -> Value) {
+    fn offer(
+        &self,
+        state: &mut Option<EdgeEvent>,
+        time: i64,
+        id: u64,
+        value: impl FnOnce() -> Value,
+    ) {
         let wins = state.as_ref().is_none_or(|held| match self.last {
             true => (time, id) >= (held.time, held.id),
             false => (time, id) < (held.time, held.id),
@@ -44,7 +50,9 @@ impl Aggregate for Edge {
     fn update(&self, state: &mut Self::State, events: &Events<'_>) {
         for row in events.selected(self.filter) {
             let id = events.columns.ids.get(row).copied().unwrap_or(0);
-            self.offer(state, events.columns.times[row], id, || events.value(self.input, row));
+            self.offer(state, events.columns.times[row], id, || {
+                events.value(self.input, row)
+            });
         }
     }
 
@@ -55,7 +63,9 @@ impl Aggregate for Edge {
     }
 
     fn finalize(&self, state: &Self::State, _: EventTime) -> Value {
-        state.as_ref().map_or(Value::Null, |event| event.value.clone())
+        state
+            .as_ref()
+            .map_or(Value::Null, |event| event.value.clone())
     }
 
     fn encode(&self, state: &Self::State, base: i64, out: &mut Sink) {
@@ -73,7 +83,11 @@ impl Aggregate for Edge {
         }
         let time = bytes.time_before(base)?;
         let id = u64::from_le_bytes(bytes.fixed()?);
-        Ok(Some(EdgeEvent { time, id, value: bytes.value()? }))
+        Ok(Some(EdgeEvent {
+            time,
+            id,
+            value: bytes.value()?,
+        }))
     }
 
     fn filter(&self) -> Option<Filter> {

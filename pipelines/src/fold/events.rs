@@ -73,8 +73,15 @@ pub struct Events<'a> {
 impl<'a> Events<'a> {
     /// These rows of the columns; they must be one entity's and in order of time.
     pub fn new(columns: &'a Columns, rows: Range<usize>) -> Self {
-        let newest = columns.times[rows.clone()].last().copied().unwrap_or(i64::MIN);
-        Events { columns, rows, newest }
+        let newest = columns.times[rows.clone()]
+            .last()
+            .copied()
+            .unwrap_or(i64::MIN);
+        Events {
+            columns,
+            rows,
+            newest,
+        }
     }
 
     /// Instants.
@@ -84,7 +91,11 @@ impl<'a> Events<'a> {
 
     /// A part of the rows, counted from the first column row.
     pub fn part(&self, rows: Range<usize>) -> Events<'a> {
-        Events { columns: self.columns, rows, newest: self.newest }
+        Events {
+            columns: self.columns,
+            rows,
+            newest: self.newest,
+        }
     }
 
     /// The rows for which a filter holds; all of them without one.
@@ -128,9 +139,11 @@ impl<'a> Events<'a> {
     /// The vector of a row, if it has one.
     pub fn vector(&self, input: usize, row: usize) -> Option<&'a [f32]> {
         match &self.columns.inputs[input] {
-            Input::Vectors { dimension, elements, valid } if valid[row] => {
-                Some(&elements[row * dimension..][..*dimension])
-            }
+            Input::Vectors {
+                dimension,
+                elements,
+                valid,
+            } if valid[row] => Some(&elements[row * dimension..][..*dimension]),
             _ => None,
         }
     }
@@ -218,7 +231,11 @@ impl Input {
                 let taken = compute::take(array.as_ref(), &indices, None);
                 Input::Values(taken.expect("rows lie within the column"))
             }
-            Input::Vectors { dimension, elements, valid } => Input::Vectors {
+            Input::Vectors {
+                dimension,
+                elements,
+                valid,
+            } => Input::Vectors {
                 dimension: *dimension,
                 elements: rows
                     .iter()
@@ -232,15 +249,23 @@ impl Input {
 
     fn concat(parts: Vec<Input>) -> Input {
         let mut parts = parts.into_iter();
-        let Some(mut whole) = parts.next() else { return Input::Numbers(Vec::new()) };
+        let Some(mut whole) = parts.next() else {
+            return Input::Numbers(Vec::new());
+        };
         let mut arrays = Vec::new();
         for part in parts {
             match (&mut whole, part) {
                 (Input::Numbers(all), Input::Numbers(more)) => all.extend(more),
                 (Input::Codes(all), Input::Codes(more)) => all.extend(more),
                 (
-                    Input::Vectors { elements, valid, .. },
-                    Input::Vectors { elements: more, valid: flags, .. },
+                    Input::Vectors {
+                        elements, valid, ..
+                    },
+                    Input::Vectors {
+                        elements: more,
+                        valid: flags,
+                        ..
+                    },
                 ) => {
                     elements.extend(more);
                     valid.extend(flags);
@@ -254,7 +279,8 @@ impl Input {
         {
             arrays.insert(0, first.clone());
             let all: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-            whole = Input::Values(compute::concat(&all).expect("parts of one column have one type"));
+            whole =
+                Input::Values(compute::concat(&all).expect("parts of one column have one type"));
         }
         whole
     }

@@ -54,7 +54,11 @@ impl Aggregate for Extreme {
     }
 
     fn decode(&self, _: i64, bytes: &mut Bytes<'_>) -> Result<Option<f64>, DecodeError> {
-        Ok(if bytes.unsigned()? == 0 { None } else { Some(bytes.float()?) })
+        Ok(if bytes.unsigned()? == 0 {
+            None
+        } else {
+            Some(bytes.float()?)
+        })
     }
 
     fn filter(&self) -> Option<Filter> {

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use granary_registry::{
-    Aggregation, BinaryOp, DType, EventTime, Expression, Feature, FeatureGroup, FeatureKind, Fingerprint,
-    Function, Source, Span, UnaryOp, Value, ValueColumns,
-    Window,
+    Aggregation, BinaryOp, DType, EventTime, Expression, Feature, FeatureGroup, FeatureKind,
+    Fingerprint, Function, Source, Span, UnaryOp, Value, ValueColumns, Window,
 };
 
 use super::codec::{Bytes, DecodeError, Sink};
@@ -152,12 +151,14 @@ impl GroupFold {
         for feature in &group.features {
             let answer = match &feature.kind {
                 FeatureKind::Value { columns } => compiler.value(feature, columns, group.max_age),
-                FeatureKind::Aggregate(aggregation) => {
-                    compiler.aggregate(feature, aggregation)?
-                }
+                FeatureKind::Aggregate(aggregation) => compiler.aggregate(feature, aggregation)?,
                 FeatureKind::Derived(expression) => derived(group, feature, expression, embedder)?,
             };
-            slots.push(Slot { name: feature.name.clone(), dtype: feature.dtype, answer });
+            slots.push(Slot {
+                name: feature.name.clone(),
+                dtype: feature.dtype,
+                answer,
+            });
         }
         Ok(GroupFold {
             name: group.name.clone(),
@@ -191,7 +192,11 @@ impl GroupFold {
     /// The state that has seen nothing.
     pub fn new_state(&self) -> GroupState {
         let states = self.states.iter().map(Fold::new_state).collect();
-        GroupState { newest: i64::MIN, recent: Vec::new(), states }
+        GroupState {
+            newest: i64::MIN,
+            recent: Vec::new(),
+            states,
+        }
     }
 
     /// Takes in events that hold no copies, of any age: batch and point in time.
@@ -199,7 +204,10 @@ impl GroupFold {
         if events.rows.is_empty() {
             return;
         }
-        let events = Events { newest: events.newest.max(state.newest), ..events.clone() };
+        let events = Events {
+            newest: events.newest.max(state.newest),
+            ..events.clone()
+        };
         for (fold, state) in self.states.iter().zip(&mut state.states) {
             fold.update(state, &events);
         }
@@ -245,7 +253,9 @@ impl GroupFold {
         for (fold, held) in self.states.iter().zip(&mut state.states) {
             fold.compact(held, closed_before, state.newest);
         }
-        let old = state.recent.partition_point(|(time, _)| *time < closed_before);
+        let old = state
+            .recent
+            .partition_point(|(time, _)| *time < closed_before);
         state.recent.drain(..old);
     }
 
@@ -254,8 +264,10 @@ impl GroupFold {
         let answer = match &self.slots[slot].answer {
             Answer::Fold { fold, state: held } => fold.finalize(&state.states[*held], as_of),
             Answer::Derived { program, needs } => {
-                let values: Vec<Value> =
-                    needs.iter().map(|&need| self.value(need, state, as_of)).collect();
+                let values: Vec<Value> = needs
+                    .iter()
+                    .map(|&need| self.value(need, state, as_of))
+                    .collect();
                 program.evaluate_row(&values)
             }
         };
@@ -285,7 +297,10 @@ impl GroupFold {
         match bytes.byte()? {
             STATE_FORMAT => {}
             found => {
-                return Err(DecodeError::Invalid { what: "format", found: u64::from(found) });
+                return Err(DecodeError::Invalid {
+                    what: "format",
+                    found: u64::from(found),
+                });
             }
         }
         let newest = bytes.signed()?;
@@ -297,11 +312,21 @@ impl GroupFold {
             recent.push((later, u64::from_le_bytes(bytes.fixed()?)));
         }
         recent.reverse();
-        let states = self.states.iter().map(|fold| fold.decode(newest, &mut bytes));
+        let states = self
+            .states
+            .iter()
+            .map(|fold| fold.decode(newest, &mut bytes));
         let states = states.collect::<Result<Vec<State>, DecodeError>>()?;
         match bytes.is_empty() {
-            true => Ok(GroupState { newest, recent, states }),
-            false => Err(DecodeError::Invalid { what: "rest after the states", found: 0 }),
+            true => Ok(GroupState {
+                newest,
+                recent,
+                states,
+            }),
+            false => Err(DecodeError::Invalid {
+                what: "rest after the states",
+                found: 0,
+            }),
         }
     }
 
@@ -366,14 +391,28 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn value(&mut self, feature: &Feature, columns: &ValueColumns, max_age: Option<Span>) -> Answer {
+    fn value(
+        &mut self,
+        feature: &Feature,
+        columns: &ValueColumns,
+        max_age: Option<Span>,
+    ) -> Answer {
         let vector = feature.dtype == DType::Vector;
         let input = self.input(InputSpec {
             from: InputFrom::Value(columns.clone(), feature.dtype),
-            kind: if vector { InputKind::Vectors } else { InputKind::Values },
+            kind: if vector {
+                InputKind::Vectors
+            } else {
+                InputKind::Values
+            },
         });
         let fold = Fold::Latest(Latest { input, max_age });
-        let key = StateKey { class: "latest", input: Some(input), filter: None, hop: None };
+        let key = StateKey {
+            class: "latest",
+            input: Some(input),
+            filter: None,
+            hop: None,
+        };
         self.state(key, fold)
     }
 
@@ -384,7 +423,9 @@ impl<'a> Compiler<'a> {
     ) -> Result<Answer, CompileError> {
         let filter = condition(aggregation).map(|filter| self.filter(&filter));
         let needed = |input: Option<usize>| {
-            input.ok_or_else(|| CompileError::NoInput { feature: feature.name.to_string() })
+            input.ok_or_else(|| CompileError::NoInput {
+                feature: feature.name.to_string(),
+            })
         };
         let vector = feature.dtype == DType::Vector;
         let kind = match &aggregation.function {
@@ -393,12 +434,23 @@ impl<'a> Compiler<'a> {
             _ if vector => InputKind::Vectors,
             _ => InputKind::Numbers,
         };
-        let folded = aggregation.input.as_ref().filter(|_| aggregation.function != Function::Count);
+        let folded = aggregation
+            .input
+            .as_ref()
+            .filter(|_| aggregation.function != Function::Count);
         let input = folded.map(|input| {
-            self.input(InputSpec { from: InputFrom::Expression(input.clone()), kind })
+            self.input(InputSpec {
+                from: InputFrom::Expression(input.clone()),
+                kind,
+            })
         });
         let window = aggregation.window;
-        let key = |class| StateKey { class, input, filter, hop: window.map(|window| window.hop) };
+        let key = |class| StateKey {
+            class,
+            input,
+            filter,
+            hop: window.map(|window| window.hop),
+        };
         Ok(match &aggregation.function {
             Function::Count => {
                 let fold = Count { filter };
@@ -406,43 +458,70 @@ impl<'a> Compiler<'a> {
             }
             Function::Sum | Function::Mean if vector => {
                 let mean = aggregation.function == Function::Mean;
-                let fold = VectorSum { filter, input: needed(input)?, mean };
+                let fold = VectorSum {
+                    filter,
+                    input: needed(input)?,
+                    mean,
+                };
                 let (plain, windowed) = (Fold::VectorSum, Fold::WindowedVectorSum);
                 self.plain_or_windowed(key("vector_sum"), fold, window, plain, windowed)
             }
             Function::Sum | Function::Mean => {
                 let mean = aggregation.function == Function::Mean;
-                let fold = Sum { filter, input: needed(input)?, mean };
+                let fold = Sum {
+                    filter,
+                    input: needed(input)?,
+                    mean,
+                };
                 self.plain_or_windowed(key("sum"), fold, window, Fold::Sum, Fold::WindowedSum)
             }
             Function::Min | Function::Max => {
                 let max = aggregation.function == Function::Max;
-                let fold = Extreme { filter, input: needed(input)?, max };
+                let fold = Extreme {
+                    filter,
+                    input: needed(input)?,
+                    max,
+                };
                 let class = if max { "max" } else { "min" };
                 let (plain, windowed) = (Fold::Extreme, Fold::WindowedExtreme);
                 self.plain_or_windowed(key(class), fold, window, plain, windowed)
             }
             Function::Variance | Function::Stddev => {
                 let deviation = aggregation.function == Function::Stddev;
-                let fold = Moments { filter, input: needed(input)?, deviation };
+                let fold = Moments {
+                    filter,
+                    input: needed(input)?,
+                    deviation,
+                };
                 let (plain, windowed) = (Fold::Moments, Fold::WindowedMoments);
                 self.plain_or_windowed(key("moments"), fold, window, plain, windowed)
             }
             Function::First | Function::Last => {
                 let last = aggregation.function == Function::Last;
-                let fold = Edge { filter, input: needed(input)?, last };
+                let fold = Edge {
+                    filter,
+                    input: needed(input)?,
+                    last,
+                };
                 let class = if last { "last" } else { "first" };
                 self.plain_or_windowed(key(class), fold, window, Fold::Edge, Fold::WindowedEdge)
             }
             Function::CountBy { categories } => {
-                let fold =
-                    CountBy { filter, input: needed(input)?, categories: categories.len() };
+                let fold = CountBy {
+                    filter,
+                    input: needed(input)?,
+                    categories: categories.len(),
+                };
                 let (plain, windowed) = (Fold::CountBy, Fold::WindowedCountBy);
                 self.plain_or_windowed(key("count_by"), fold, window, plain, windowed)
             }
             Function::Sessions | Function::SessionLength => {
                 let length = aggregation.function == Function::SessionLength;
-                let fold = Sessions { filter, gap: self.group.session_gap.0, length };
+                let fold = Sessions {
+                    filter,
+                    gap: self.group.session_gap.0,
+                    length,
+                };
                 let (plain, windowed) = (Fold::Sessions, Fold::WindowedSessions);
                 self.plain_or_windowed(key("sessions"), fold, window, plain, windowed)
             }
@@ -466,7 +545,14 @@ impl<'a> Compiler<'a> {
             None => self.state(key, plain(inner)),
             Some(window) => {
                 let keep = self.longest(window.hop);
-                self.state(key, windowed(Windowed { inner, window, keep }))
+                self.state(
+                    key,
+                    windowed(Windowed {
+                        inner,
+                        window,
+                        keep,
+                    }),
+                )
             }
         }
     }
@@ -474,11 +560,17 @@ impl<'a> Compiler<'a> {
     /// The longest window of the group with this hop: states of one hop are shared, and
     /// each keeps enough for any of them.
     fn longest(&self, hop: Span) -> i64 {
-        let windows = self.group.features.iter().filter_map(|feature| match &feature.kind {
-            FeatureKind::Aggregate(aggregation) => aggregation.window,
-            _ => None,
-        });
-        let lengths = windows.filter(|window| window.hop == hop).map(|window| window.length.0);
+        let windows = self
+            .group
+            .features
+            .iter()
+            .filter_map(|feature| match &feature.kind {
+                FeatureKind::Aggregate(aggregation) => aggregation.window,
+                _ => None,
+            });
+        let lengths = windows
+            .filter(|window| window.hop == hop)
+            .map(|window| window.length.0);
         lengths.max().unwrap_or(0)
     }
 
@@ -493,7 +585,10 @@ impl<'a> Compiler<'a> {
 
     fn filter(&mut self, filter: &Expression) -> Filter {
         let index = position_or_push(&mut self.filters, filter.clone());
-        Filter { word: index / 64, bit: (index % 64) as u32 }
+        Filter {
+            word: index / 64,
+            bit: (index % 64) as u32,
+        }
     }
 
     fn input(&mut self, input: InputSpec) -> usize {
@@ -504,12 +599,16 @@ impl<'a> Compiler<'a> {
 /// The condition of an aggregation. `count` of a column skips nulls, as in SQL, by one.
 fn condition(aggregation: &Aggregation) -> Option<Expression> {
     let filter = aggregation.filter.clone();
-    let Some(input) = &aggregation.input else { return filter };
+    let Some(input) = &aggregation.input else {
+        return filter;
+    };
     if aggregation.function != Function::Count {
         return filter;
     }
-    let present =
-        Expression::Unary { op: UnaryOp::IsNotNull, operand: Box::new(input.clone()) };
+    let present = Expression::Unary {
+        op: UnaryOp::IsNotNull,
+        operand: Box::new(input.clone()),
+    };
     Some(match filter {
         None => present,
         Some(filter) => Expression::Binary {
@@ -536,13 +635,21 @@ fn derived(
 ) -> Result<Answer, CompileError> {
     let names = Program::columns_needed(expression);
     let needs = names.iter().filter_map(|name| {
-        group.features.iter().position(|feature| *feature.name == **name)
+        group
+            .features
+            .iter()
+            .position(|feature| *feature.name == **name)
     });
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let program = Program::compile(expression, &names, embedder).map_err(|source| {
-        CompileError::Derived { feature: feature.name.to_string(), source }
-    })?;
-    Ok(Answer::Derived { program, needs: needs.collect() })
+    let program =
+        Program::compile(expression, &names, embedder).map_err(|source| CompileError::Derived {
+            feature: feature.name.to_string(),
+            source,
+        })?;
+    Ok(Answer::Derived {
+        program,
+        needs: needs.collect(),
+    })
 }
 
 /// A fold's answer in the type that the registry gives the feature.

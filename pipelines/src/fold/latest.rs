@@ -28,7 +28,11 @@ impl Latest {
             .as_ref()
             .is_none_or(|held| (time, position) >= (held.time, held.position));
         if newer {
-            *state = Some(LatestValue { time, position, value });
+            *state = Some(LatestValue {
+                time,
+                position,
+                value,
+            });
         }
     }
 }
@@ -37,12 +41,18 @@ impl Aggregate for Latest {
     type State = Option<LatestValue>;
 
     fn update(&self, state: &mut Self::State, events: &Events<'_>) {
-        let newest = events.rows.clone().max_by_key(|&row| {
-            (events.columns.times[row], events.position(row))
-        });
+        let newest = events
+            .rows
+            .clone()
+            .max_by_key(|&row| (events.columns.times[row], events.position(row)));
         if let Some(row) = newest {
             let value = events.value(self.input, row);
-            Latest::offer(state, events.columns.times[row], events.position(row), value);
+            Latest::offer(
+                state,
+                events.columns.times[row],
+                events.position(row),
+                value,
+            );
         }
     }
 
@@ -57,7 +67,11 @@ impl Aggregate for Latest {
         let stale = self.max_age.is_some_and(|limit| {
             row.time != i64::MIN && as_of.0.saturating_sub(row.time) > limit.0
         });
-        if stale { Value::Null } else { row.value.clone() }
+        if stale {
+            Value::Null
+        } else {
+            row.value.clone()
+        }
     }
 
     fn encode(&self, state: &Self::State, base: i64, out: &mut Sink) {
@@ -75,7 +89,11 @@ impl Aggregate for Latest {
         }
         let time = bytes.time_before(base)?;
         let position = bytes.unsigned()?;
-        Ok(Some(LatestValue { time, position, value: bytes.value()? }))
+        Ok(Some(LatestValue {
+            time,
+            position,
+            value: bytes.value()?,
+        }))
     }
 
     fn filter(&self) -> Option<Filter> {

@@ -45,10 +45,21 @@ fn raw() -> impl Strategy<Value = Raw> {
     ];
     let jitter = prop_oneof![Just(0i64), Just(1), Just(-1), -GAP..GAP];
     let amount = prop::option::weighted(0.8, -1000..1000i32);
-    (near_edges, jitter, 0..3usize, amount, any::<bool>()).prop_map(|(back, jitter, kind, amount, aligned)| {
-        let end = if aligned { NOW.div_euclid(DAY) * DAY } else { NOW };
-        Raw { time: end - back + jitter, id: 0, kind, amount }
-    })
+    (near_edges, jitter, 0..3usize, amount, any::<bool>()).prop_map(
+        |(back, jitter, kind, amount, aligned)| {
+            let end = if aligned {
+                NOW.div_euclid(DAY) * DAY
+            } else {
+                NOW
+            };
+            Raw {
+                time: end - back + jitter,
+                id: 0,
+                kind,
+                amount,
+            }
+        },
+    )
 }
 
 /// Histories with ids, some of whose events come twice.
@@ -62,7 +73,12 @@ fn events() -> impl Strategy<Value = Vec<Raw>> {
 }
 
 fn windows() -> Vec<Option<Window>> {
-    let window = |length, hop| Some(Window { length: Span(length), hop: Span(hop) });
+    let window = |length, hop| {
+        Some(Window {
+            length: Span(length),
+            hop: Span(hop),
+        })
+    };
     vec![
         None,
         window(HOUR, 5 * MINUTE),
@@ -86,7 +102,11 @@ fn functions() -> Vec<(Function, Option<&'static str>, DType)> {
         (Function::Stddev, Some("amount"), DType::Float),
         (Function::First, Some("amount"), DType::Int),
         (Function::Last, Some("amount"), DType::Int),
-        (Function::CountBy { categories }, Some("kind"), DType::Vector),
+        (
+            Function::CountBy { categories },
+            Some("kind"),
+            DType::Vector,
+        ),
         (Function::Sessions, None, DType::Int),
         (Function::SessionLength, None, DType::Float),
         (Function::DaysSinceLast, None, DType::Int),
@@ -94,7 +114,10 @@ fn functions() -> Vec<(Function, Option<&'static str>, DType)> {
 }
 
 fn column(name: &str, dtype: DType) -> Expression {
-    Expression::Column { name: name.to_owned(), dtype }
+    Expression::Column {
+        name: name.to_owned(),
+        dtype,
+    }
 }
 
 fn is_purchase() -> Expression {
@@ -138,9 +161,18 @@ fn group() -> (FeatureGroup, Source, Entity) {
         event_time: Some("at".into()),
         id: Some("id".into()),
         allowed_lateness: Span(LATENESS),
-        columns: [("user_id", DType::Text), ("at", DType::Timestamp), ("id", DType::Text), ("kind", DType::Categorical), ("amount", DType::Int)]
-            .map(|(name, dtype)| Column { name: name.into(), dtype })
-            .into(),
+        columns: [
+            ("user_id", DType::Text),
+            ("at", DType::Timestamp),
+            ("id", DType::Text),
+            ("kind", DType::Categorical),
+            ("amount", DType::Int),
+        ]
+        .map(|(name, dtype)| Column {
+            name: name.into(),
+            dtype,
+        })
+        .into(),
         derived: Vec::new(),
     };
     let entity = Entity {
@@ -175,9 +207,17 @@ fn bench() -> Bench {
     let (group, source, entity) = group();
     let embedder: Arc<dyn Embedder> = Arc::new(HashedNgrams::default());
     let fold = GroupFold::compile(&group, &source, &embedder).unwrap();
-    let present: Vec<String> = source.columns.iter().map(|column| column.name.clone()).collect();
+    let present: Vec<String> = source
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
     let intake = Intake::new(&fold, &source, &entity, &present, &embedder).unwrap();
-    Bench { group, fold, intake }
+    Bench {
+        group,
+        fold,
+        intake,
+    }
 }
 
 fn logged(raw: &Raw) -> Event {
@@ -190,7 +230,10 @@ fn logged(raw: &Raw) -> Event {
     if let Some(amount) = raw.amount {
         fields.push(("amount".to_owned(), Value::Int(i64::from(amount))));
     }
-    Event { source: "events".into(), fields }
+    Event {
+        source: "events".into(),
+        fields,
+    }
 }
 
 impl Bench {
@@ -230,11 +273,17 @@ impl Bench {
 
     fn values(&self, state: &GroupState, as_of: i64) -> Vec<Value> {
         let slots = 0..self.fold.slots.len();
-        slots.map(|slot| self.fold.value(slot, state, EventTime(as_of))).collect()
+        slots
+            .map(|slot| self.fold.value(slot, state, EventTime(as_of)))
+            .collect()
     }
 
     fn oracle(&self, raws: &[Raw], as_of: i64) -> Vec<Value> {
-        self.group.features.iter().map(|feature| naive(feature, raws, as_of)).collect()
+        self.group
+            .features
+            .iter()
+            .map(|feature| naive(feature, raws, as_of))
+            .collect()
     }
 
     fn agree(&self, found: &[Value], wanted: &[Value]) -> Result<(), TestCaseError> {
@@ -251,7 +300,9 @@ impl Bench {
 
 /// The oracle: the feature again, from raw events, without any of the code under test.
 fn naive(feature: &Feature, raws: &[Raw], as_of: i64) -> Value {
-    let FeatureKind::Aggregate(aggregation) = &feature.kind else { return Value::Null };
+    let FeatureKind::Aggregate(aggregation) = &feature.kind else {
+        return Value::Null;
+    };
     let start = aggregation.window.map_or(i64::MIN, |window| {
         (as_of - window.length.0).div_euclid(window.hop.0) * window.hop.0
     });
@@ -261,12 +312,16 @@ fn naive(feature: &Feature, raws: &[Raw], as_of: i64) -> Value {
         .filter(|raw| aggregation.filter.is_none() || raw.kind == 0)
         .collect();
     inside.sort_by_key(|raw| raw.time);
-    let amounts: Vec<f64> = inside.iter().filter_map(|raw| raw.amount.map(f64::from)).collect();
+    let amounts: Vec<f64> = inside
+        .iter()
+        .filter_map(|raw| raw.amount.map(f64::from))
+        .collect();
     let (count, sum) = (amounts.len() as f64, amounts.iter().sum::<f64>());
     let mean = sum / count;
     let sessions = inside.chunk_by(|a, b| b.time - a.time <= GAP);
-    let lengths: Vec<i64> =
-        sessions.map(|session| session[session.len() - 1].time - session[0].time).collect();
+    let lengths: Vec<i64> = sessions
+        .map(|session| session[session.len() - 1].time - session[0].time)
+        .collect();
     let int = |number: Option<f64>| number.map_or(Value::Null, |number| Value::Int(number as i64));
     let variance = amounts.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (count - 1.0);
     match &aggregation.function {
@@ -300,9 +355,7 @@ fn naive(feature: &Feature, raws: &[Raw], as_of: i64) -> Value {
 
 fn near(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
-        (Value::Float(a), Value::Float(b)) => {
-            (a - b).abs() <= 1e-12 + 1e-9 * a.abs().max(b.abs())
-        }
+        (Value::Float(a), Value::Float(b)) => (a - b).abs() <= 1e-12 + 1e-9 * a.abs().max(b.abs()),
         (a, b) => a == b,
     }
 }

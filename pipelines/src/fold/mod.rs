@@ -22,11 +22,11 @@ mod window; // any of these over a window
 mod laws; // batch = stream = point in time = the oracle
 
 pub use codec::{Bytes, DecodeError, Sink};
+pub use column_builder::ColumnBuilder;
 pub use events::{Columns, Events, Filter, Input, NO_CATEGORY};
 pub use group::{
     Applied, CompileError, GroupFold, GroupState, InputFrom, InputKind, InputSpec, Slot,
 };
-pub use column_builder::ColumnBuilder;
 
 use granary_registry::{EventTime, Value};
 

@@ -56,7 +56,11 @@ impl Aggregate for Moments {
             return Value::Null;
         }
         let variance = state.squares / (state.count - 1) as f64;
-        Value::float(if self.deviation { variance.sqrt() } else { variance })
+        Value::float(if self.deviation {
+            variance.sqrt()
+        } else {
+            variance
+        })
     }
 
     fn encode(&self, state: &MomentsState, _: i64, out: &mut Sink) {
@@ -67,7 +71,11 @@ impl Aggregate for Moments {
 
     fn decode(&self, _: i64, bytes: &mut Bytes<'_>) -> Result<MomentsState, DecodeError> {
         let count = bytes.unsigned()?;
-        Ok(MomentsState { count, mean: bytes.float()?, squares: bytes.float()? })
+        Ok(MomentsState {
+            count,
+            mean: bytes.float()?,
+            squares: bytes.float()?,
+        })
     }
 
     fn filter(&self) -> Option<Filter> {

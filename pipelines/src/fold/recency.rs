@@ -15,7 +15,10 @@ impl Aggregate for Recency {
     type State = Option<i64>;
 
     fn update(&self, state: &mut Option<i64>, events: &Events<'_>) {
-        let newest = events.selected(self.filter).map(|row| events.columns.times[row]).max();
+        let newest = events
+            .selected(self.filter)
+            .map(|row| events.columns.times[row])
+            .max();
         *state = (*state).max(newest);
     }
 
@@ -37,7 +40,11 @@ impl Aggregate for Recency {
     }
 
     fn decode(&self, base: i64, bytes: &mut Bytes<'_>) -> Result<Option<i64>, DecodeError> {
-        Ok(if bytes.unsigned()? == 0 { None } else { Some(bytes.time_before(base)?) })
+        Ok(if bytes.unsigned()? == 0 {
+            None
+        } else {
+            Some(bytes.time_before(base)?)
+        })
     }
 
     fn filter(&self) -> Option<Filter> {

@@ -40,7 +40,12 @@ struct Block {
 
 impl Block {
     fn of((first, last): Interval) -> Block {
-        Block { first, last, count: 1, total: last.saturating_sub(first) }
+        Block {
+            first,
+            last,
+            count: 1,
+            total: last.saturating_sub(first),
+        }
     }
 
     /// This block and a later one: their nearest sessions are one if the gap allows.
@@ -52,7 +57,10 @@ impl Block {
             first: self.first.min(later.first),
             last: self.last.max(later.last),
             count: self.count.saturating_add(later.count) - u64::from(bridged),
-            total: self.total.saturating_add(later.total).saturating_add(inside),
+            total: self
+                .total
+                .saturating_add(later.total)
+                .saturating_add(inside),
         }
     }
 }
@@ -108,7 +116,10 @@ impl Aggregate for Sessions {
     /// time: hops of a window, or a stored state and newer events.
     fn merge(&self, into: &mut SessionState, from: &SessionState) {
         if let Some(closed) = from.closed {
-            if into.summary_first().is_none_or(|first| first <= closed.first) {
+            if into
+                .summary_first()
+                .is_none_or(|first| first <= closed.first)
+            {
                 let earlier = into.open.partition_point(|held| held.0 <= closed.first);
                 self.close(into, earlier);
                 into.closed = join(into.closed, closed, self.gap);
@@ -161,7 +172,11 @@ impl Aggregate for Sessions {
 
     fn decode(&self, base: i64, bytes: &mut Bytes<'_>) -> Result<SessionState, DecodeError> {
         let header = bytes.unsigned()?;
-        let closed = if header & 1 == 1 { Some(decode_block(base, bytes)?) } else { None };
+        let closed = if header & 1 == 1 {
+            Some(decode_block(base, bytes)?)
+        } else {
+            None
+        };
         let mut open = Vec::new();
         let mut later = base;
         for _ in 0..header >> 1 {
@@ -181,12 +196,19 @@ impl Aggregate for Sessions {
 
 impl SessionState {
     fn summary_first(&self) -> Option<i64> {
-        self.closed.map(|block| block.first).or_else(|| self.open.first().map(|held| held.0))
+        self.closed
+            .map(|block| block.first)
+            .or_else(|| self.open.first().map(|held| held.0))
     }
 }
 
 fn decode_block(base: i64, bytes: &mut Bytes<'_>) -> Result<Block, DecodeError> {
     let last = bytes.time_before(base)?;
     let first = bytes.time_before(last)?;
-    Ok(Block { first, last, count: bytes.unsigned()?, total: bytes.signed()? })
+    Ok(Block {
+        first,
+        last,
+        count: bytes.unsigned()?,
+        total: bytes.signed()?,
+    })
 }

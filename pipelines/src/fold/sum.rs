@@ -55,7 +55,10 @@ impl Aggregate for Sum {
     }
 
     fn decode(&self, _: i64, bytes: &mut Bytes<'_>) -> Result<SumState, DecodeError> {
-        Ok(SumState { count: bytes.unsigned()?, sum: bytes.float()? })
+        Ok(SumState {
+            count: bytes.unsigned()?,
+            sum: bytes.float()?,
+        })
     }
 
     fn filter(&self) -> Option<Filter> {

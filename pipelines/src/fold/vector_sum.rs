@@ -50,7 +50,13 @@ impl Aggregate for VectorSum {
             return Value::Null;
         }
         let divisor = if self.mean { state.count as f64 } else { 1.0 };
-        Value::Vector(state.sums.iter().map(|sum| (sum / divisor) as f32).collect())
+        Value::Vector(
+            state
+                .sums
+                .iter()
+                .map(|sum| (sum / divisor) as f32)
+                .collect(),
+        )
     }
 
     fn encode(&self, state: &VectorState, _: i64, out: &mut Sink) {
@@ -67,7 +73,10 @@ impl Aggregate for VectorSum {
             return Ok(VectorState::default());
         }
         let length = bytes.unsigned()? as usize;
-        Ok(VectorState { count, sums: bytes.elements(length)? })
+        Ok(VectorState {
+            count,
+            sums: bytes.elements(length)?,
+        })
     }
 
     fn filter(&self) -> Option<Filter> {

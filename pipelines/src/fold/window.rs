@@ -67,12 +67,17 @@ impl<A: Aggregate> Aggregate for Windowed<A> {
         state.drop_before(tail);
         let hop = self.window.hop.0;
         let times = &events.columns.times;
-        let first = events.times().partition_point(|&time| time.div_euclid(hop) < tail);
+        let first = events
+            .times()
+            .partition_point(|&time| time.div_euclid(hop) < tail);
         let mut row = events.rows.start + first;
         while row < events.rows.end {
             let pane = times[row].div_euclid(hop);
             let end = pane.saturating_add(1).saturating_mul(hop);
-            let more = times[row..events.rows.end].iter().take_while(|&&time| time < end).count();
+            let more = times[row..events.rows.end]
+                .iter()
+                .take_while(|&&time| time < end)
+                .count();
             let part = events.part(row..row + more.max(1));
             if part.selected(self.inner.filter()).next().is_some() {
                 self.inner.update(state.slot(pane), &part);
@@ -124,7 +129,10 @@ impl<A: Aggregate> Aggregate for Windowed<A> {
         }
         panes.reverse();
         if !panes.is_sorted_by(|a, b| a.0 < b.0) {
-            return Err(DecodeError::Invalid { what: "order of hops", found: count as u64 });
+            return Err(DecodeError::Invalid {
+                what: "order of hops",
+                found: count as u64,
+            });
         }
         Ok(Panes(panes))
     }

@@ -68,20 +68,38 @@ pub(super) fn build_all(
     let until = context.close_log()?;
     let quiet = |_: granary_pipelines::Progress<'_>| {};
     let as_of = context.as_of(&context.job(until, &bad_rows, &quiet))?;
-    for group in context.registry.groups.iter().filter(|group| wanted(&group.name)) {
+    for group in context
+        .registry
+        .groups
+        .iter()
+        .filter(|group| wanted(&group.name))
+    {
         let bar = Bar::new(&group.name);
         let follow = |progress: granary_pipelines::Progress<'_>| bar.follow(progress);
         let job = context.job(until, &bad_rows, &follow);
         let (stage, built) = build_group(&job, lock, group, as_of, args.force, &bar)?;
         drop(bar);
-        tell(&finish(stage, built.as_ref(), bad_rows.skipped(&group.source)));
+        tell(&finish(
+            stage,
+            built.as_ref(),
+            bad_rows.skipped(&group.source),
+        ));
     }
-    for label in context.registry.labels.iter().filter(|label| wanted(&label.name)) {
+    for label in context
+        .registry
+        .labels
+        .iter()
+        .filter(|label| wanted(&label.name))
+    {
         let bar = Bar::new(&label.name);
         let job = context.job(until, &bad_rows, &quiet);
         let (stage, built) = build_label(&job, lock, label, as_of, args.force, &bar)?;
         drop(bar);
-        tell(&finish(stage, built.as_ref(), bad_rows.skipped(&label.source)));
+        tell(&finish(
+            stage,
+            built.as_ref(),
+            bad_rows.skipped(&label.source),
+        ));
     }
     drop(bad_rows);
     side.commit()
@@ -92,9 +110,13 @@ fn check_names(context: &Context, names: &[String]) -> anyhow::Result<()> {
     for name in names {
         if registry.group(name).is_none() && registry.label(name).is_none() {
             let groups = registry.groups.iter().map(|group| group.name.as_str());
-            let known: Vec<&str> =
-                groups.chain(registry.labels.iter().map(|label| label.name.as_str())).collect();
-            bail!("the registry has no feature group or label `{name}`; it has {}", known.join(", "));
+            let known: Vec<&str> = groups
+                .chain(registry.labels.iter().map(|label| label.name.as_str()))
+                .collect();
+            bail!(
+                "the registry has no feature group or label `{name}`; it has {}",
+                known.join(", ")
+            );
         }
     }
     Ok(())
@@ -117,9 +139,16 @@ fn build_group(
         return Ok((Stage::skipped(name, version), None));
     }
     let elapsed = || bar.elapsed().as_micros() as u64;
-    let plan = BuildPlan { as_of, inputs_fingerprint: &inputs, elapsed: &elapsed };
+    let plan = BuildPlan {
+        as_of,
+        inputs_fingerprint: &inputs,
+        elapsed: &elapsed,
+    };
     let built = build::build(job, lock, group, plan)?;
-    Ok((Stage::done(name, built.rows_read, bar.elapsed(), String::new()), Some(built)))
+    Ok((
+        Stage::done(name, built.rows_read, bar.elapsed(), String::new()),
+        Some(built),
+    ))
 }
 
 fn build_label(
@@ -137,13 +166,24 @@ fn build_label(
         return Ok((Stage::skipped(name, version), None));
     }
     let elapsed = || bar.elapsed().as_micros() as u64;
-    let plan = BuildPlan { as_of, inputs_fingerprint: &inputs, elapsed: &elapsed };
+    let plan = BuildPlan {
+        as_of,
+        inputs_fingerprint: &inputs,
+        elapsed: &elapsed,
+    };
     let built = build::build_label(job, lock, label, plan)?;
-    Ok((Stage::done(name, built.rows_read, bar.elapsed(), String::new()), Some(built)))
+    Ok((
+        Stage::done(name, built.rows_read, bar.elapsed(), String::new()),
+        Some(built),
+    ))
 }
 
 fn expectations(group: &FeatureGroup) -> Vec<&[granary_registry::Expectation]> {
-    group.features.iter().map(|feature| &feature.expectations[..]).collect()
+    group
+        .features
+        .iter()
+        .map(|feature| &feature.expectations[..])
+        .collect()
 }
 
 /// Equal when a build would give the same: definition, files, log and instant.
@@ -193,7 +233,9 @@ fn finish(mut stage: Stage, built: Option<&Built>, skipped_rows: u64) -> Stage {
     }
     if skipped_rows > 0 {
         let rows = show::count(skipped_rows);
-        stage.warnings.push(format!("{rows} bad rows left out, see bad_rows/"));
+        stage
+            .warnings
+            .push(format!("{rows} bad rows left out, see bad_rows/"));
     }
     stage
 }
@@ -208,11 +250,17 @@ struct Shared(Arc<Mutex<AtomicFile>>);
 
 impl std::io::Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).write(bytes)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .write(bytes)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).flush()
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .flush()
     }
 }
 
@@ -220,9 +268,9 @@ impl SideFile {
     /// Opens it if rows are to be skipped.
     pub(super) fn new(context: &Context, args: BadRowArgs) -> anyhow::Result<SideFile> {
         let file = match args.on_bad_row {
-            OnBadRow::Skip => {
-                Some(Arc::new(Mutex::new(context.data.bad_rows_writer("bad_rows.jsonl")?)))
-            }
+            OnBadRow::Skip => Some(Arc::new(Mutex::new(
+                context.data.bad_rows_writer("bad_rows.jsonl")?,
+            ))),
             OnBadRow::Fail => None,
         };
         Ok(SideFile { file })
@@ -239,7 +287,9 @@ impl SideFile {
     /// Makes the file visible, once no decoder writes any more.
     pub(super) fn commit(self) -> anyhow::Result<()> {
         if let Some(file) = self.file.and_then(Arc::into_inner) {
-            file.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).commit()?;
+            file.into_inner()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .commit()?;
         }
         Ok(())
     }

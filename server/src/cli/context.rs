@@ -18,10 +18,22 @@ use crate::service::{Service, ServiceOptions, WallClock, default_embedder};
 #[derive(clap::Args, Debug, Clone)]
 pub struct Common {
     /// Directory of everything the program reads and writes
-    #[arg(long, global = true, env = "GRANARY_DATA_DIR", default_value = "data", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "GRANARY_DATA_DIR",
+        default_value = "data",
+        value_name = "DIR"
+    )]
     pub data_dir: PathBuf,
     /// The feature definitions
-    #[arg(long, global = true, env = "GRANARY_REGISTRY", default_value = "registry.yaml", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "GRANARY_REGISTRY",
+        default_value = "registry.yaml",
+        value_name = "FILE"
+    )]
     pub registry: PathBuf,
     /// Threads of the jobs; one per core if absent
     #[arg(long, global = true, env = "GRANARY_THREADS", value_name = "N")]
@@ -48,7 +60,12 @@ impl Common {
     pub fn open(&self) -> anyhow::Result<Context> {
         let (registry, registry_text) = self.read_registry()?;
         let data = DataDir::open(&self.data_dir)?;
-        Ok(Context { data, registry, registry_text, embedder: default_embedder() })
+        Ok(Context {
+            data,
+            registry,
+            registry_text,
+            embedder: default_embedder(),
+        })
     }
 
     /// Reads the registry alone.
@@ -105,13 +122,22 @@ impl Context {
     /// Opens the stores themselves: for commands without a running server.
     pub fn service(&self, options: ServiceOptions) -> anyhow::Result<Service> {
         let data = self.data.clone();
-        Ok(Service::open(data, &self.registry_text, self.registry.clone(), options)?)
+        Ok(Service::open(
+            data,
+            &self.registry_text,
+            self.registry.clone(),
+            options,
+        )?)
     }
 }
 
 /// Sizes the pool that jobs run on, if the command line says how.
 pub(super) fn start_threads(threads: Option<usize>) -> anyhow::Result<()> {
-    let Some(threads) = threads else { return Ok(()) };
+    let Some(threads) = threads else {
+        return Ok(());
+    };
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    builder.build_global().context("start the threads of the jobs")
+    builder
+        .build_global()
+        .context("start the threads of the jobs")
 }

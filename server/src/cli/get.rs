@@ -30,7 +30,14 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let row: serde_json::Value = match control::connect(&context.data)? {
         Some(server) => {
             let (key, features) = (args.key.clone(), args.features.clone());
-            server.ask(&Request::Get { key, features, as_of }, &|_| {})?
+            server.ask(
+                &Request::Get {
+                    key,
+                    features,
+                    as_of,
+                },
+                &|_| {},
+            )?
         }
         None => {
             let service = context.service(ServiceOptions::default())?;
@@ -54,8 +61,16 @@ fn print(row: &serde_json::Value) {
         }
         value => value.to_string(),
     };
-    let features = row.get("features").and_then(|features| features.as_object());
-    let rows = features.into_iter().flatten().map(|(name, value)| vec![name.clone(), text(value)]);
+    let features = row
+        .get("features")
+        .and_then(|features| features.as_object());
+    let rows = features
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| vec![name.clone(), text(value)]);
     println!("{}", show::table(&["feature", "value"], &[], rows));
-    println!("  as of {}", row.get("as_of").map_or_else(String::new, text));
+    println!(
+        "  as of {}",
+        row.get("as_of").map_or_else(String::new, text)
+    );
 }

@@ -46,7 +46,11 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
 }
 
 /// Writes the training set, unless its inputs are unchanged.
-pub(super) fn materialize(context: &Context, lock: &BuilderLock, args: &Args) -> anyhow::Result<Stage> {
+pub(super) fn materialize(
+    context: &Context,
+    lock: &BuilderLock,
+    args: &Args,
+) -> anyhow::Result<Stage> {
     let (service, label) = service_of(context, args.service.as_deref())?;
     let side = SideFile::new(context, args.bad_rows)?;
     let bad_rows = side.rule();
@@ -56,9 +60,19 @@ pub(super) fn materialize(context: &Context, lock: &BuilderLock, args: &Args) ->
     let job = context.job(until, &bad_rows, &follow);
     let clock = context.as_of(&job)?;
     let inputs = inputs_fingerprint(&job, service, label, clock, args)?;
-    if !args.force && let Some(dataset) = read_dataset(&context.data, DATASET)? {
-        if dataset.manifest.get("inputs_fingerprint").and_then(|held| held.as_str()) == Some(&inputs) {
-            return Ok(Stage::skipped("materialize", format!("{} rows", count_rows(&dataset.batches))));
+    if !args.force
+        && let Some(dataset) = read_dataset(&context.data, DATASET)?
+    {
+        if dataset
+            .manifest
+            .get("inputs_fingerprint")
+            .and_then(|held| held.as_str())
+            == Some(&inputs)
+        {
+            return Ok(Stage::skipped(
+                "materialize",
+                format!("{} rows", count_rows(&dataset.batches)),
+            ));
         }
     }
     let (rows, left_out) = rows(&job, service, label, clock, args)?;
@@ -66,13 +80,27 @@ pub(super) fn materialize(context: &Context, lock: &BuilderLock, args: &Args) ->
     let manifest = manifest(context, service, label, clock, &inputs, &set);
     let written = set.batch.num_rows() as u64;
     let balance = label.map(|label| materialize::balance(&set.batch, &label.column));
-    write_dataset(&context.data, lock, DATASET, set.batch.schema(), [set.batch], manifest)?;
+    write_dataset(
+        &context.data,
+        lock,
+        DATASET,
+        set.batch.schema(),
+        [set.batch],
+        manifest,
+    )?;
     drop(bad_rows);
     side.commit()?;
-    let mut stage = Stage::done("materialize", written, bar.finish(), describe(balance.as_deref()));
+    let mut stage = Stage::done(
+        "materialize",
+        written,
+        bar.finish(),
+        describe(balance.as_deref()),
+    );
     if left_out > 0 {
         let left_out = show::count(left_out);
-        stage.warnings.push(format!("{left_out} rows without a label left out"));
+        stage
+            .warnings
+            .push(format!("{left_out} rows without a label left out"));
     }
     Ok(stage)
 }
@@ -85,18 +113,30 @@ pub(super) fn service_of<'a>(
     let registry = &context.registry;
     let service = match name {
         Some(name) => registry.service(name),
-        None => registry.services.iter().find(|service| service.label.is_some()),
+        None => registry
+            .services
+            .iter()
+            .find(|service| service.label.is_some()),
     };
     let Some(service) = service else {
-        let known: Vec<&str> =
-            registry.services.iter().map(|service| service.name.as_str()).collect();
+        let known: Vec<&str> = registry
+            .services
+            .iter()
+            .map(|service| service.name.as_str())
+            .collect();
         bail!(
             "the registry has no feature service `{}`; it has {}",
             name.unwrap_or("with a label"),
             known.join(", ")
         );
     };
-    Ok((service, service.label.as_deref().and_then(|label| registry.label(label))))
+    Ok((
+        service,
+        service
+            .label
+            .as_deref()
+            .and_then(|label| registry.label(label)),
+    ))
 }
 
 fn rows(
@@ -110,7 +150,10 @@ fn rows(
         return Ok((materialize::rows_of_spine(job, service, label, path)?, 0));
     }
     let Some(label) = label else {
-        bail!("feature service `{}` has no label; name one in the registry, or pass --spine", service.name);
+        bail!(
+            "feature service `{}` has no label; name one in the registry, or pass --spine",
+            service.name
+        );
     };
     Ok(materialize::rows_of_label(job, label, clock)?)
 }
@@ -133,8 +176,11 @@ fn inputs_fingerprint(
     let mut sources: Vec<&str> = Vec::new();
     for (group, _) in &service.features {
         let group = job.group(group)?;
-        let imputations: Vec<_> =
-            group.features.iter().map(|feature| &feature.imputation).collect();
+        let imputations: Vec<_> = group
+            .features
+            .iter()
+            .map(|feature| &feature.imputation)
+            .collect();
         hasher.update(format!("{} {imputations:?}", group.fingerprint).as_bytes());
         sources.push(&group.source);
     }
@@ -173,7 +219,10 @@ fn manifest(
     let versions: HashMap<&str, String> = groups
         .keys()
         .filter_map(|group| {
-            let version = OfflineStore::new(&context.data).current(group).ok().flatten();
+            let version = OfflineStore::new(&context.data)
+                .current(group)
+                .ok()
+                .flatten();
             version.map(|version| (*group, version.name().to_owned()))
         })
         .collect();
@@ -201,9 +250,18 @@ fn manifest(
 fn describe(balance: Option<&[(Part, u64, u64)]>) -> String {
     let part = |(part, rows, positive): &(Part, u64, u64)| {
         let share = *positive as f64 / (*rows).max(1) as f64 * 100.0;
-        format!("{} {} ({share:.1} % positive)", part.name(), show::count(*rows))
+        format!(
+            "{} {} ({share:.1} % positive)",
+            part.name(),
+            show::count(*rows)
+        )
     };
-    balance.into_iter().flatten().map(part).collect::<Vec<_>>().join(", ")
+    balance
+        .into_iter()
+        .flatten()
+        .map(part)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn count_rows(batches: &[arrow::array::RecordBatch]) -> String {

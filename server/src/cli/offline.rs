@@ -41,7 +41,9 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
         Command::Show { group, version } => {
             let version = match version {
                 Some(name) => store.version(group, name)?,
-                None => store.current(group)?.with_context(|| format!("group `{group}` was never built"))?,
+                None => store
+                    .current(group)?
+                    .with_context(|| format!("group `{group}` was never built"))?,
             };
             show(common, version.manifest())
         }
@@ -60,7 +62,9 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
 fn ls(common: &Common, store: &OfflineStore) -> anyhow::Result<()> {
     let mut manifests = Vec::new();
     for group in store.groups()? {
-        let current = store.current(&group)?.map(|version| version.name().to_owned());
+        let current = store
+            .current(&group)?
+            .map(|version| version.name().to_owned());
         for name in store.versions(&group)? {
             let version = store.version(&group, &name)?;
             manifests.push((current.as_ref() == Some(&name), version.manifest().clone()));
@@ -82,7 +86,9 @@ fn ls(common: &Common, store: &OfflineStore) -> anyhow::Result<()> {
             format!("{:.2}", held.duration_ms as f64 / 1000.0),
         ]
     });
-    let header = ["group", "version", "rows", "features", "states", "as of", "s"];
+    let header = [
+        "group", "version", "rows", "features", "states", "as of", "s",
+    ];
     println!("{}", show::table(&header, &[2, 3, 4, 6], rows));
     Ok(())
 }
@@ -92,11 +98,22 @@ fn show(common: &Common, manifest: &Manifest) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(manifest)?);
         return Ok(());
     }
-    println!("{}@{}: {} rows", manifest.group, manifest.version, show::count(manifest.rows));
+    println!(
+        "{}@{}: {} rows",
+        manifest.group,
+        manifest.version,
+        show::count(manifest.rows)
+    );
     for input in &manifest.inputs {
-        println!("  input {} {} blake3 {}", input.path, show::bytes(input.bytes), &input.blake3[..16.min(input.blake3.len())]);
+        println!(
+            "  input {} {} blake3 {}",
+            input.path,
+            show::bytes(input.bytes),
+            &input.blake3[..16.min(input.blake3.len())]
+        );
     }
-    let number = |number: Option<f64>| number.map_or_else(String::new, |number| format!("{number:.4}"));
+    let number =
+        |number: Option<f64>| number.map_or_else(String::new, |number| format!("{number:.4}"));
     let rows = manifest.columns.iter().map(|column| {
         vec![
             column.name.clone(),
@@ -112,7 +129,10 @@ fn show(common: &Common, manifest: &Manifest) -> anyhow::Result<()> {
     println!("{}", show::table(&header, &[2, 4, 6], rows));
     for held in &manifest.expectations {
         let verdict = if held.passed { "ok" } else { "broken" };
-        println!("  {} {} ({}): {verdict}, {}", held.feature, held.rule, held.severity, held.detail);
+        println!(
+            "  {} {} ({}): {verdict}, {}",
+            held.feature, held.rule, held.severity, held.detail
+        );
     }
     Ok(())
 }

@@ -18,7 +18,12 @@ pub(super) struct Args {
 pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let prediction: serde_json::Value = match control::connect(&context.data)? {
-        Some(server) => server.ask(&Request::Predict { key: args.key.clone() }, &|_| {})?,
+        Some(server) => server.ask(
+            &Request::Predict {
+                key: args.key.clone(),
+            },
+            &|_| {},
+        )?,
         None => {
             let service = context.service(ServiceOptions::default())?;
             control::predict(&service, &args.key).map_err(anyhow::Error::msg)?
@@ -28,8 +33,18 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
         println!("{prediction}");
         return Ok(());
     }
-    let number = |name: &str| prediction.get(name).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
-    let text = |name: &str| prediction.get(name).and_then(|value| value.as_str()).unwrap_or_default();
+    let number = |name: &str| {
+        prediction
+            .get(name)
+            .and_then(serde_json::Value::as_f64)
+            .unwrap_or(f64::NAN)
+    };
+    let text = |name: &str| {
+        prediction
+            .get(name)
+            .and_then(|value| value.as_str())
+            .unwrap_or_default()
+    };
     println!(
         "{}: churn probability {:.4} (threshold {:.4}: {}), model {}@{}, as of {}",
         args.key,

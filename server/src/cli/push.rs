@@ -38,7 +38,9 @@ fn push(
 ) -> anyhow::Result<PushReport> {
     match control::connect(&context.data)? {
         Some(server) => server.ask(&Request::Push(request), follow),
-        None => Ok(context.service(ServiceOptions::default())?.push(request, follow)?),
+        None => Ok(context
+            .service(ServiceOptions::default())?
+            .push(request, follow)?),
     }
 }
 

@@ -45,9 +45,16 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
 
 fn check(common: &Common) -> anyhow::Result<()> {
     let (registry, _) = common.read_registry()?;
-    let features: usize = registry.groups.iter().map(|group| group.features.len()).sum();
+    let features: usize = registry
+        .groups
+        .iter()
+        .map(|group| group.features.len())
+        .sum();
     if common.json {
-        println!("{}", serde_json::json!({ "ok": true, "features": features, "fingerprint": registry.fingerprint().to_string() }));
+        println!(
+            "{}",
+            serde_json::json!({ "ok": true, "features": features, "fingerprint": registry.fingerprint().to_string() })
+        );
     } else {
         println!(
             "{}: ok, {} groups with {features} features, {} labels, {} feature services",
@@ -75,7 +82,13 @@ fn show(common: &Common, registry: &Registry) -> anyhow::Result<()> {
     let header = ["group", "feature", "type", "computed as", "description"];
     if common.json {
         let objects: Vec<serde_json::Value> = rows
-            .map(|row| header.iter().zip(row).map(|(name, cell)| ((*name).to_owned(), cell.into())).collect())
+            .map(|row| {
+                header
+                    .iter()
+                    .zip(row)
+                    .map(|(name, cell)| ((*name).to_owned(), cell.into()))
+                    .collect()
+            })
             .map(serde_json::Value::Object)
             .collect();
         println!("{}", serde_json::to_string_pretty(&objects)?);
@@ -91,11 +104,15 @@ fn meaning(kind: &FeatureKind) -> String {
         FeatureKind::Value { .. } => "value".to_owned(),
         FeatureKind::Derived(expression) => expression.to_string(),
         FeatureKind::Aggregate(aggregation) => {
-            let input = aggregation.input.as_ref().map_or_else(String::new, ToString::to_string);
+            let input = aggregation
+                .input
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string);
             let filter = aggregation.filter.as_ref();
             let filter = filter.map_or_else(String::new, |filter| format!(" where {filter}"));
             let window = aggregation.window;
-            let window = window.map_or_else(String::new, |window| format!(" over {}", window.length));
+            let window =
+                window.map_or_else(String::new, |window| format!(" over {}", window.length));
             format!("{}({input}){filter}{window}", aggregation.function.name())
         }
     }

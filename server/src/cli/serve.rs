@@ -29,10 +29,20 @@ pub(super) struct Args {
 #[derive(clap::Args, Debug, Clone)]
 pub(super) struct Doors {
     /// Address of HTTP; port 0 picks a free one
-    #[arg(long, env = "GRANARY_HTTP", default_value = "127.0.0.1:8000", value_name = "ADDR:PORT")]
+    #[arg(
+        long,
+        env = "GRANARY_HTTP",
+        default_value = "127.0.0.1:8000",
+        value_name = "ADDR:PORT"
+    )]
     pub http: SocketAddr,
     /// Address of RESP, for Redis clients; port 0 picks a free one
-    #[arg(long, env = "GRANARY_RESP", default_value = "127.0.0.1:6379", value_name = "ADDR:PORT")]
+    #[arg(
+        long,
+        env = "GRANARY_RESP",
+        default_value = "127.0.0.1:6379",
+        value_name = "ADDR:PORT"
+    )]
     pub resp: SocketAddr,
     /// Serve HTTP alone
     #[arg(long, env = "GRANARY_NO_RESP")]
@@ -41,7 +51,12 @@ pub(super) struct Doors {
     #[arg(long, env = "GRANARY_MAX_FUTURE", default_value = "5m", value_name = "SPAN", value_parser = span)]
     pub max_future: Span,
     /// Memory for pages of the online store, in megabytes
-    #[arg(long, env = "GRANARY_CACHE_MB", default_value_t = 256, value_name = "MB")]
+    #[arg(
+        long,
+        env = "GRANARY_CACHE_MB",
+        default_value_t = 256,
+        value_name = "MB"
+    )]
     pub cache_mb: usize,
 }
 
@@ -72,7 +87,11 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let bound = bind(&args.doors)?;
     let service = context.service(args.doors.options())?;
     serve(&context, &service, bound, |bound| {
-        println!("granary serves {} on http://{}", context.registry.project, bound.http_addr()?);
+        println!(
+            "granary serves {} on http://{}",
+            context.registry.project,
+            bound.http_addr()?
+        );
         if let Some(resp) = bound.resp_addr()? {
             println!("and on redis://{resp}");
         }
@@ -99,7 +118,9 @@ fn listen(door: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpList
             if door == "RESP" { " or a Redis" } else { "" },
             address.ip(),
         ),
-        Err(error) => bail!("listen on {address} for {door}: {error}; choose another with `{flag}`"),
+        Err(error) => {
+            bail!("listen on {address} for {door}: {error}; choose another with `{flag}`")
+        }
     }
 }
 
@@ -111,7 +132,11 @@ impl Bound {
 
     /// Where RESP is, if it is.
     pub(super) fn resp_addr(&self) -> anyhow::Result<Option<SocketAddr>> {
-        Ok(self.resp.as_ref().map(TcpListener::local_addr).transpose()?)
+        Ok(self
+            .resp
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .transpose()?)
     }
 }
 
@@ -130,7 +155,10 @@ pub(super) fn serve(
         "http": bound.http_addr()?.to_string(),
         "resp": bound.resp_addr()?.map(|address| address.to_string()),
     });
-    write_atomic(&context.data.serving(), &serde_json::to_vec_pretty(&serving)?)?;
+    write_atomic(
+        &context.data.serving(),
+        &serde_json::to_vec_pretty(&serving)?,
+    )?;
     ready(&bound)?;
     let outcome = run_doors(service, bound);
     drop(control);
@@ -152,12 +180,16 @@ fn run_doors(service: &Service, bound: Bound) -> anyhow::Result<()> {
         }
         let _ = stop.send(true);
     });
-    Ok(crate::serve(service, bound.http, bound.resp, threads, &stopped)?)
+    Ok(crate::serve(
+        service, bound.http, bound.resp, threads, &stopped,
+    )?)
 }
 
 /// A runtime that hears signals; made before the doors open, so that none is missed.
 fn signals() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_io().build()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
 }
 
 fn wait_for(runtime: Runtime) -> io::Result<()> {

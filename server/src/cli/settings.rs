@@ -33,7 +33,9 @@ fn apply(mut command: Command, text: &str) -> anyhow::Result<Command> {
 
 fn settings(text: &str) -> anyhow::Result<Vec<(String, String)>> {
     let documents = Yaml::load_from_str(text)?;
-    let Some(document) = documents.first() else { return Ok(Vec::new()) };
+    let Some(document) = documents.first() else {
+        return Ok(Vec::new());
+    };
     let Some(mapping) = document.as_mapping() else {
         bail!("it must be a list of `setting: value` lines");
     };
@@ -72,8 +74,12 @@ fn has(command: &Command, id: &str) -> bool {
 
 fn with_default(command: Command, id: &str, value: &str) -> Command {
     let set = |command: Command| {
-        let there = command.get_arguments().find(|argument| argument.get_id() == id);
-        let Some(argument) = there else { return command };
+        let there = command
+            .get_arguments()
+            .find(|argument| argument.get_id() == id);
+        let Some(argument) = there else {
+            return command;
+        };
         let flag = matches!(argument.get_action(), ArgAction::SetTrue);
         let value = value.to_owned();
         command.mut_arg(id, move |argument| match flag {
@@ -81,9 +87,13 @@ fn with_default(command: Command, id: &str, value: &str) -> Command {
             false => argument.default_value(value),
         })
     };
-    let names: Vec<String> =
-        command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
-    names.into_iter().fold(set(command), |command, name| command.mut_subcommand(name, set))
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
+    names.into_iter().fold(set(command), |command, name| {
+        command.mut_subcommand(name, set)
+    })
 }
 
 #[cfg(test)]
@@ -93,7 +103,12 @@ mod tests {
 
     #[derive(Parser)]
     struct Tool {
-        #[arg(long, global = true, env = "GRANARY_TEST_SETTING_A", default_value = "built in")]
+        #[arg(
+            long,
+            global = true,
+            env = "GRANARY_TEST_SETTING_A",
+            default_value = "built in"
+        )]
         place: String,
     }
 
@@ -114,6 +129,9 @@ mod tests {
     #[test]
     fn unknown_settings_are_errors_that_name_the_known_ones() {
         let error = parse("plce: there", &[]).unwrap_err().to_string();
-        assert!(error.contains("`plce`") && error.contains("place"), "{error}");
+        assert!(
+            error.contains("`plce`") && error.contains("place"),
+            "{error}"
+        );
     }
 }

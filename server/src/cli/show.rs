@@ -7,9 +7,15 @@ use granary_pipelines::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A table with a header; columns listed in `right` are numbers.
-pub(super) fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+pub(super) fn table(
+    header: &[&str],
+    right: &[usize],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(header.iter().map(Cell::new));
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_header(header.iter().map(Cell::new));
     table.add_rows(rows);
     for &column in right {
         if let Some(column) = table.column_mut(column) {
@@ -64,7 +70,10 @@ impl Bar {
         let bar = ProgressBar::new_spinner();
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
-        Bar { bar, started: Instant::now() }
+        Bar {
+            bar,
+            started: Instant::now(),
+        }
     }
 
     /// Follows a job.
@@ -82,7 +91,8 @@ impl Bar {
             None => "{prefix:30} {spinner} {human_pos} {per_sec}",
         };
         let style = ProgressStyle::with_template(template);
-        self.bar.set_style(style.expect("the templates above are valid"));
+        self.bar
+            .set_style(style.expect("the templates above are valid"));
         self.bar.set_prefix(what.to_owned());
         self.bar.set_position(0);
         self.bar.set_length(units.unwrap_or(0));

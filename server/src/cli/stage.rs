@@ -26,7 +26,12 @@ pub(super) struct Stage {
 
 impl Stage {
     /// A stage that did something.
-    pub(super) fn done(stage: impl Into<String>, rows: u64, took: Duration, detail: String) -> Stage {
+    pub(super) fn done(
+        stage: impl Into<String>,
+        rows: u64,
+        took: Duration,
+        detail: String,
+    ) -> Stage {
         Stage {
             stage: stage.into(),
             skipped: false,
@@ -39,7 +44,10 @@ impl Stage {
 
     /// A stage whose inputs were unchanged.
     pub(super) fn skipped(stage: impl Into<String>, detail: String) -> Stage {
-        Stage { skipped: true, ..Stage::done(stage, 0, Duration::ZERO, detail) }
+        Stage {
+            skipped: true,
+            ..Stage::done(stage, 0, Duration::ZERO, detail)
+        }
     }
 
     /// Prints it.

@@ -76,7 +76,12 @@ pub(super) fn write(data: &DataDir, args: &Args) -> anyhow::Result<Stage> {
         Format::Csv => Formats::Csv,
         Format::Both => Formats::Both,
     };
-    let plan = Plan { users: args.users, seed: args.seed, formats, end: args.end };
+    let plan = Plan {
+        users: args.users,
+        seed: args.seed,
+        formats,
+        end: args.end,
+    };
     let bar = Bar::new("synth");
     bar.begin("synth", Some(plan.users));
     let open = |name: &str| -> io::Result<Box<dyn Output>> {
@@ -85,7 +90,12 @@ pub(super) fn write(data: &DataDir, args: &Args) -> anyhow::Result<Stage> {
     };
     let summary = synth::generate(&plan, &open, &|progress| bar.at(progress.users_done))?;
     let rows = summary.tables.iter().map(|table| table.rows).sum();
-    let size: u64 = summary.tables.iter().flat_map(|table| &table.files).map(|file| file.1).sum();
+    let size: u64 = summary
+        .tables
+        .iter()
+        .flat_map(|table| &table.files)
+        .map(|file| file.1)
+        .sum();
     let detail = format!(
         "{}; {}, churn {:.1} %, oracle ROC-AUC {:.4}",
         summary

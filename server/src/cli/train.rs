@@ -89,7 +89,12 @@ pub(super) fn train(
     };
     let dataset = read_dataset(&context.data, DATASET)?
         .context("there is no training set; run `granary materialize`")?;
-    if dataset.manifest.get("service").and_then(|held| held.as_str()) != Some(&service.name) {
+    if dataset
+        .manifest
+        .get("service")
+        .and_then(|held| held.as_str())
+        != Some(&service.name)
+    {
         bail!("the training set is of another feature service; run `granary materialize`");
     }
     let artifacts = Artifacts::new(&context.data);
@@ -101,8 +106,13 @@ pub(super) fn train(
         seed: args.seed,
         models: format!("{:?}", args.model),
     };
-    if !args.force && let Some(version) = unchanged(&artifacts, &service.name, &lineage)? {
-        return Ok((Stage::skipped("train", format!("{}@{version}", service.name)), None));
+    if !args.force
+        && let Some(version) = unchanged(&artifacts, &service.name, &lineage)?
+    {
+        return Ok((
+            Stage::skipped("train", format!("{}@{version}", service.name)),
+            None,
+        ));
     }
     let bar = Bar::new("train");
     let clock = PhaseClock::new(&bar);
@@ -135,7 +145,10 @@ pub(super) fn train(
     writer.file(MODEL_FILE, &trained.best().model.encode())?;
     writer.file(METRICS_FILE, &serde_json::to_vec_pretty(&metrics)?)?;
     writer.file(LINEAGE_FILE, &serde_json::to_vec_pretty(&lineage)?)?;
-    writer.file(REPORT_FILE, granary_models::report_html(&trained, &report).as_bytes())?;
+    writer.file(
+        REPORT_FILE,
+        granary_models::report_html(&trained, &report).as_bytes(),
+    )?;
     let version = writer.publish()?;
     artifacts.promote(&service.name, &version)?;
     let rows: usize = dataset.batches.iter().map(|batch| batch.num_rows()).sum();
@@ -150,7 +163,16 @@ pub(super) fn train(
     let report = artifacts.path(&service.name, &version)?.join(REPORT_FILE);
     let stage = Stage::done("train", rows as u64, bar.finish(), detail);
     let report = report.display().to_string();
-    Ok((stage, Some(Outcome { trained, seconds, oracle, metrics, report })))
+    Ok((
+        stage,
+        Some(Outcome {
+            trained,
+            seconds,
+            oracle,
+            metrics,
+            report,
+        }),
+    ))
 }
 
 fn algorithms(choice: ModelChoice) -> Vec<Algorithm> {
@@ -165,7 +187,11 @@ fn algorithms(choice: ModelChoice) -> Vec<Algorithm> {
 fn groups_of(manifest: &serde_json::Value) -> BTreeMap<String, String> {
     let groups = manifest.get("groups").and_then(|groups| groups.as_object());
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    groups.into_iter().flatten().map(|(name, print)| (name.clone(), text(print))).collect()
+    groups
+        .into_iter()
+        .flatten()
+        .map(|(name, print)| (name.clone(), text(print)))
+        .collect()
 }
 
 /// The features of the training set, with their types from the registry.
@@ -173,19 +199,29 @@ fn features(context: &Context, manifest: &serde_json::Value) -> anyhow::Result<V
     let names = manifest.get("features").and_then(|names| names.as_array());
     let names = names.context("the training set's manifest lists no features")?;
     let feature = |name: &serde_json::Value| -> anyhow::Result<FeatureColumn> {
-        let (group, name) = name.as_str().and_then(|name| name.split_once(':')).unwrap_or_default();
+        let (group, name) = name
+            .as_str()
+            .and_then(|name| name.split_once(':'))
+            .unwrap_or_default();
         let feature = context
             .registry
             .group(group)
             .and_then(|group| group.feature(name))
             .with_context(|| format!("the registry has no feature `{group}:{name}` any more; run `granary materialize`"))?;
-        Ok(FeatureColumn { name: feature.name.clone(), dtype: dtype(feature.dtype) })
+        Ok(FeatureColumn {
+            name: feature.name.clone(),
+            dtype: dtype(feature.dtype),
+        })
     };
     names.iter().map(feature).collect()
 }
 
 fn dtype(dtype: DType) -> DType {
-    if dtype == DType::Text { DType::Categorical } else { dtype }
+    if dtype == DType::Text {
+        DType::Categorical
+    } else {
+        dtype
+    }
 }
 
 fn unchanged(
@@ -193,7 +229,9 @@ fn unchanged(
     name: &str,
     lineage: &Lineage,
 ) -> anyhow::Result<Option<String>> {
-    let Some(version) = artifacts.current(name)? else { return Ok(None) };
+    let Some(version) = artifacts.current(name)? else {
+        return Ok(None);
+    };
     let held: Option<Lineage> =
         serde_json::from_slice(&artifacts.read(name, &version, LINEAGE_FILE)?).ok();
     Ok((held.as_ref() == Some(lineage)).then_some(version))
@@ -214,11 +252,17 @@ struct PhaseClock<'a> {
 
 impl<'a> PhaseClock<'a> {
     fn new(bar: &'a Bar) -> Self {
-        PhaseClock { bar, began: Mutex::new(Vec::new()) }
+        PhaseClock {
+            bar,
+            began: Mutex::new(Vec::new()),
+        }
     }
 
     fn follow(&self, progress: Progress) {
-        let mut began = self.began.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut began = self
+            .began
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match progress {
             Progress::Encoding { rows } => self.bar.begin("encode", Some(rows as u64)),
             Progress::Encoded { .. } => {}
@@ -226,9 +270,14 @@ impl<'a> PhaseClock<'a> {
                 began.push((algorithm, Instant::now(), 0.0));
                 self.bar.begin(&format!("train {}", algorithm.name()), None);
             }
-            Progress::Trees { algorithm, done, total } => {
+            Progress::Trees {
+                algorithm,
+                done,
+                total,
+            } => {
                 if done == 1 {
-                    self.bar.begin(&format!("train {}", algorithm.name()), Some(total as u64));
+                    self.bar
+                        .begin(&format!("train {}", algorithm.name()), Some(total as u64));
                 }
                 self.bar.at(done as u64);
             }
@@ -241,8 +290,14 @@ impl<'a> PhaseClock<'a> {
     }
 
     fn seconds(self) -> Vec<(Algorithm, f64)> {
-        let began = self.began.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        began.into_iter().map(|(algorithm, _, seconds)| (algorithm, seconds)).collect()
+        let began = self
+            .began
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        began
+            .into_iter()
+            .map(|(algorithm, _, seconds)| (algorithm, seconds))
+            .collect()
     }
 }
 
@@ -250,10 +305,17 @@ impl Outcome {
     /// The candidates, and the chosen one in full.
     pub(super) fn print(&self) {
         let row = |candidate: &Candidate| {
-            let took = self.seconds.iter().find(|(held, _)| *held == candidate.algorithm);
+            let took = self
+                .seconds
+                .iter()
+                .find(|(held, _)| *held == candidate.algorithm);
             let chosen = candidate.algorithm == self.trained.best().algorithm;
             vec![
-                format!("{}{}", candidate.algorithm.name(), if chosen { " *" } else { "" }),
+                format!(
+                    "{}{}",
+                    candidate.algorithm.name(),
+                    if chosen { " *" } else { "" }
+                ),
                 format!("{:.4}", candidate.valid.log_loss),
                 format!("{:.4}", candidate.test.roc_auc),
                 format!("{:.4}", candidate.test.pr_auc),
@@ -261,8 +323,22 @@ impl Outcome {
                 took.map_or_else(String::new, |(_, seconds)| format!("{seconds:.2}")),
             ]
         };
-        let header = ["model", "valid log loss", "test ROC-AUC", "test PR-AUC", "test log loss", "s"];
-        println!("{}", show::table(&header, &[1, 2, 3, 4, 5], self.trained.candidates.iter().map(row)));
+        let header = [
+            "model",
+            "valid log loss",
+            "test ROC-AUC",
+            "test PR-AUC",
+            "test log loss",
+            "s",
+        ];
+        println!(
+            "{}",
+            show::table(
+                &header,
+                &[1, 2, 3, 4, 5],
+                self.trained.candidates.iter().map(row)
+            )
+        );
         let best = &self.trained.best().test;
         let classes = best.confusion.classes();
         let class = |(name, class): (&str, &granary_models::ClassReport)| {
@@ -275,14 +351,39 @@ impl Outcome {
             ]
         };
         let names = ["stays", "churns"].into_iter().zip(&classes).map(class);
-        println!("{}", show::table(&["test", "precision", "recall", "F1", "rows"], &[1, 2, 3, 4], names));
+        println!(
+            "{}",
+            show::table(
+                &["test", "precision", "recall", "F1", "rows"],
+                &[1, 2, 3, 4],
+                names
+            )
+        );
         let confusion = [
-            vec!["stays".to_owned(), show::count(best.confusion.true_negatives), show::count(best.confusion.false_positives)],
-            vec!["churns".to_owned(), show::count(best.confusion.false_negatives), show::count(best.confusion.true_positives)],
+            vec![
+                "stays".to_owned(),
+                show::count(best.confusion.true_negatives),
+                show::count(best.confusion.false_positives),
+            ],
+            vec![
+                "churns".to_owned(),
+                show::count(best.confusion.false_negatives),
+                show::count(best.confusion.true_positives),
+            ],
         ];
-        println!("{}", show::table(&["actual \\ decided", "stays", "churns"], &[1, 2], confusion));
+        println!(
+            "{}",
+            show::table(
+                &["actual \\ decided", "stays", "churns"],
+                &[1, 2],
+                confusion
+            )
+        );
         if let Some(oracle) = self.oracle {
-            println!("  test ROC-AUC {:.4}, an oracle that knows the hidden satisfaction: {oracle:.4}", best.roc_auc);
+            println!(
+                "  test ROC-AUC {:.4}, an oracle that knows the hidden satisfaction: {oracle:.4}",
+                best.roc_auc
+            );
         }
         println!("  report: {}", self.report);
     }

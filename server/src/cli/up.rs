@@ -44,7 +44,11 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let started = Instant::now();
     let context = common.open()?;
     // Before minutes of work: a taken port, or a server on this directory, is known at once.
-    let bound = if args.no_serve { None } else { Some(serve::bind(&args.doors)?) };
+    let bound = if args.no_serve {
+        None
+    } else {
+        Some(serve::bind(&args.doors)?)
+    };
     let running = control::connect(&context.data)?.is_some();
     let service = match (running, args.no_serve) {
         (true, false) => anyhow::bail!(
@@ -56,7 +60,11 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     };
     stages(common, &context, args, service.is_none())?;
     if !common.json {
-        println!("  {:<34} {:>25.2} s", "total", started.elapsed().as_secs_f64());
+        println!(
+            "  {:<34} {:>25.2} s",
+            "total",
+            started.elapsed().as_secs_f64()
+        );
     }
     let Some(bound) = bound else { return Ok(()) };
     let service = context.service(args.doors.options())?;
@@ -78,8 +86,11 @@ fn stages(common: &Common, context: &Context, args: &Args, running: bool) -> any
         };
         tell(&synth::write(&context.data, &plan)?);
     }
-    let build =
-        build::Args { group: Vec::new(), force: args.force, bad_rows: args.bad_rows };
+    let build = build::Args {
+        group: Vec::new(),
+        force: args.force,
+        bad_rows: args.bad_rows,
+    };
     build::build_all(context, &lock, &build, &mut |stage| tell(stage))?;
     let set = materialize::Args {
         service: None,
@@ -112,7 +123,9 @@ fn push(context: &Context, args: &Args, running: bool) -> anyhow::Result<PushRep
     let request = PushRequest { force: args.force };
     match control::connect(&context.data)?.filter(|_| running) {
         Some(server) => server.ask(&Request::Push(request), &follow),
-        None => Ok(context.service(args.doors.options())?.push(request, &follow)?),
+        None => Ok(context
+            .service(args.doors.options())?
+            .push(request, &follow)?),
     }
 }
 
@@ -121,16 +134,32 @@ fn try_this(service: &Service, bound: &Bound, seconds: f64) -> anyhow::Result<()
     let catalog = service.catalog();
     let key = service.keys(None, 1)?.pop().unwrap_or_default();
     let http = bound.http_addr()?;
-    let mut lines = vec![format!("granary is serving, {seconds:.1} s after the start. Try:"), String::new()];
+    let mut lines = vec![
+        format!("granary is serving, {seconds:.1} s after the start. Try:"),
+        String::new(),
+    ];
     if let Some(resp) = bound.resp_addr()? {
         let prefix = &catalog.prefix;
-        lines.push(format!("redis-cli -h {} -p {} HGETALL {prefix}{key}", resp.ip(), resp.port()));
+        lines.push(format!(
+            "redis-cli -h {} -p {} HGETALL {prefix}{key}",
+            resp.ip(),
+            resp.port()
+        ));
     }
     lines.push(format!("curl http://{http}/features/{key}"));
-    lines.push(format!("curl -d '{{\"{}\":\"{key}\"}}' http://{http}/predict", catalog.key));
+    lines.push(format!(
+        "curl -d '{{\"{}\":\"{key}\"}}' http://{http}/predict",
+        catalog.key
+    ));
     lines.push(String::new());
-    lines.push(format!("the page: http://{http}/    the API: http://{http}/docs"));
-    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    lines.push(format!(
+        "the page: http://{http}/    the API: http://{http}/docs"
+    ));
+    let width = lines
+        .iter()
+        .map(|line| line.chars().count())
+        .max()
+        .unwrap_or(0);
     println!("\n╭{}╮", "─".repeat(width + 2));
     for line in &lines {
         println!("│ {line:<width$} │");

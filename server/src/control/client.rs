@@ -19,10 +19,18 @@ pub struct Connection {
 pub fn connect(data: &DataDir) -> anyhow::Result<Option<Connection>> {
     match UnixStream::connect(data.socket()) {
         Ok(stream) => Ok(Some(Connection { stream })),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused
+            ) =>
+        {
             Ok(None)
         }
-        Err(error) => Err(anyhow::anyhow!("connect to {}: {error}", data.socket().display())),
+        Err(error) => Err(anyhow::anyhow!(
+            "connect to {}: {error}",
+            data.socket().display()
+        )),
     }
 }
 

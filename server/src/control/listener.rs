@@ -40,18 +40,24 @@ impl ControlListener {
         let stopping = Arc::new(AtomicBool::new(false));
         let stop = stopping.clone();
         let service = service.clone();
-        let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-            for stream in listener.incoming() {
-                if stop.load(Ordering::Acquire) {
-                    break;
+        let thread = std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || {
+                for stream in listener.incoming() {
+                    if stop.load(Ordering::Acquire) {
+                        break;
+                    }
+                    if let Ok(stream) = stream {
+                        let service = service.clone();
+                        std::thread::spawn(move || answer(&service, stream));
+                    }
                 }
-                if let Ok(stream) = stream {
-                    let service = service.clone();
-                    std::thread::spawn(move || answer(&service, stream));
-                }
-            }
-        })?;
-        Ok(ControlListener { path, stopping, thread: Some(thread) })
+            })?;
+        Ok(ControlListener {
+            path,
+            stopping,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -82,13 +88,18 @@ impl Answer {
 fn answer(service: &Service, stream: UnixStream) {
     let Ok(read) = stream.try_clone() else { return };
     let mut line = String::new();
-    if BufReader::new(read.take(LONGEST)).read_line(&mut line).is_err() {
+    if BufReader::new(read.take(LONGEST))
+        .read_line(&mut line)
+        .is_err()
+    {
         return;
     }
     let answer = Answer(stream);
     let result = match serde_json::from_str(&line) {
         Ok(request) => run(service, request, &answer),
-        Err(error) => Err(format!("the server does not understand the command: {error}")),
+        Err(error) => Err(format!(
+            "the server does not understand the command: {error}"
+        )),
     };
     answer.line(&match result {
         Ok(result) => Line::Done { result },
@@ -99,7 +110,10 @@ fn answer(service: &Service, stream: UnixStream) {
 fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_json::Value, String> {
     let progress = |progress: Progress<'_>| {
         answer.line(&match progress {
-            Progress::Begin { what, rows } => Line::Begin { what: what.to_owned(), rows },
+            Progress::Begin { what, rows } => Line::Begin {
+                what: what.to_owned(),
+                rows,
+            },
             Progress::Rows(rows) => Line::Rows { rows },
         });
     };
@@ -110,7 +124,11 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
             service.reload_model();
             shape(())
         }
-        Request::Get { key, features, as_of } => get(service, &key, &features, as_of),
+        Request::Get {
+            key,
+            features,
+            as_of,
+        } => get(service, &key, &features, as_of),
         Request::Predict { key } => predict(service, &key),
     }
 }
@@ -125,7 +143,11 @@ pub fn get(
     let catalog = service.catalog();
     let places = catalog.places(features).map_err(text)?;
     let features = (!features.is_empty()).then_some(&places[..]);
-    let lookup = Lookup { key, features, as_of: instant(as_of) };
+    let lookup = Lookup {
+        key,
+        features,
+        as_of: instant(as_of),
+    };
     let row = service.features(lookup).map_err(text)?;
     let mut bytes = Vec::new();
     json::write_row(&mut bytes, &catalog.key, &row);
@@ -134,10 +156,17 @@ pub fn get(
 
 /// One entity's churn probability in the shape of `POST /predict`.
 pub fn predict(service: &Service, key: &str) -> Result<serde_json::Value, String> {
-    let subject = Subject { key: Some(key.to_owned()), features: Vec::new() };
+    let subject = Subject {
+        key: Some(key.to_owned()),
+        features: Vec::new(),
+    };
     let catalog = service.catalog();
     let predictions = service.predict(&[subject]).map_err(text)?;
-    let prediction = predictions.into_iter().next().ok_or("no answer")?.map_err(text)?;
+    let prediction = predictions
+        .into_iter()
+        .next()
+        .ok_or("no answer")?
+        .map_err(text)?;
     let mut bytes = Vec::new();
     json::write_prediction(&mut bytes, &catalog.key, &prediction);
     serde_json::from_slice(&bytes).map_err(text)

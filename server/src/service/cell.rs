@@ -25,12 +25,12 @@ pub fn of_json(json: &Json, dtype: DType) -> Result<Value, String> {
         (DType::Text | DType::Categorical, Json::Number(number)) => {
             Some(Value::Text(Arc::from(number.to_string())))
         }
-        (DType::Timestamp, Json::String(text)) => {
-            EventTime::parse(text).ok().map(Value::Timestamp)
-        }
+        (DType::Timestamp, Json::String(text)) => EventTime::parse(text).ok().map(Value::Timestamp),
         (DType::Vector, Json::Array(items)) => {
-            let elements: Option<Vec<f32>> =
-                items.iter().map(|item| item.as_f64().map(|x| x as f32)).collect();
+            let elements: Option<Vec<f32>> = items
+                .iter()
+                .map(|item| item.as_f64().map(|x| x as f32))
+                .collect();
             elements.map(|elements| Value::Vector(elements.into()))
         }
         _ => None,

@@ -25,7 +25,9 @@ pub enum ServiceError {
     #[error("no features are loaded; run `granary build` and `granary push` (or `granary up`)")]
     NothingLoaded,
     /// No model was trained yet.
-    #[error("no model is promoted; run `granary materialize` and `granary train` (or `granary up`)")]
+    #[error(
+        "no model is promoted; run `granary materialize` and `granary train` (or `granary up`)"
+    )]
     NoModel,
     /// The model does not fit what is served.
     #[error("model `{model}` cannot be served: {reason}")]

@@ -6,10 +6,10 @@ use granary_pipelines::source::BadRows;
 use granary_registry::EventTime;
 use granary_storage::View;
 
+use super::Service;
 use super::answer::{FeatureRow, Lookup, Origin};
 use super::error::ServiceError;
 use super::generation::Generation;
-use super::Service;
 
 impl Service {
     /// One entity's features. Microseconds, except for instants before its newest event.
@@ -25,7 +25,10 @@ impl Service {
         lookups: &[Lookup<'_>],
     ) -> Result<Vec<Result<FeatureRow, ServiceError>>, ServiceError> {
         let (generation, view) = self.current()?;
-        Ok(lookups.iter().map(|lookup| self.read(&generation, &view, *lookup)).collect())
+        Ok(lookups
+            .iter()
+            .map(|lookup| self.read(&generation, &view, *lookup))
+            .collect())
     }
 
     /// Whether an entity has a row.
@@ -37,7 +40,10 @@ impl Service {
     pub fn keys(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, ServiceError> {
         let (_, view) = self.current()?;
         let rows = view.scan(after.map(str::as_bytes), limit)?;
-        Ok(rows.into_iter().map(|(key, _)| String::from_utf8_lossy(&key).into_owned()).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(key, _)| String::from_utf8_lossy(&key).into_owned())
+            .collect())
     }
 
     /// Number of entities.
@@ -70,13 +76,21 @@ impl Service {
         };
         let vectors = vectors.as_deref().unwrap_or_default();
         let open = serving.open(lookup.key, &row, Some(vectors), features)?;
-        let after_newest = open.newest().map(|newest| EventTime(newest.0.saturating_add(1)));
+        let after_newest = open
+            .newest()
+            .map(|newest| EventTime(newest.0.saturating_add(1)));
         let now = || self.now().max(after_newest.unwrap_or(EventTime::MIN));
         let as_of = lookup.as_of.unwrap_or_else(now);
         let (from, values) = if after_newest.is_some_and(|after| as_of < after) {
-            (Origin::Log, self.read_log(generation, lookup.key, features, as_of)?)
+            (
+                Origin::Log,
+                self.read_log(generation, lookup.key, features, as_of)?,
+            )
         } else {
-            (Origin::Online, features.iter().map(|&at| open.value(at, as_of)).collect())
+            (
+                Origin::Online,
+                features.iter().map(|&at| open.value(at, as_of)).collect(),
+            )
         };
         let names = features.iter().map(|&at| serving.features[at].name.clone());
         Ok(FeatureRow {
@@ -102,6 +116,9 @@ impl Service {
             bad_rows: &BadRows::strict(),
             progress: &|_| {},
         };
-        Ok(self.inner.past.features(&job, &generation.serving, key, features, as_of)?)
+        Ok(self
+            .inner
+            .past
+            .features(&job, &generation.serving, key, features, as_of)?)
     }
 }

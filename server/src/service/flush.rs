@@ -34,7 +34,10 @@ impl Flusher {
             }
         });
         let thread = thread.map_err(|error| ServiceError::Internal(error.to_string()))?;
-        Ok(Flusher { stop: Some(stop), thread: Some(thread) })
+        Ok(Flusher {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 

@@ -83,7 +83,9 @@ impl GenerationMeta {
     /// From the store's bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ServiceError> {
         serde_json::from_slice(bytes).map_err(|error| {
-            ServiceError::Internal(format!("the online store's description is unreadable: {error}"))
+            ServiceError::Internal(format!(
+                "the online store's description is unreadable: {error}"
+            ))
         })
     }
 }
@@ -96,10 +98,15 @@ impl Generation {
         embedder: &Arc<dyn Embedder>,
     ) -> Result<Generation, ServiceError> {
         let registry = Registry::parse(&meta.registry).map_err(|problems| {
-            ServiceError::Internal(format!("the registry kept with the online store: {problems}"))
+            ServiceError::Internal(format!(
+                "the registry kept with the online store: {problems}"
+            ))
         })?;
         let entity = registry.entity(&meta.entity).cloned().ok_or_else(|| {
-            ServiceError::Internal(format!("entity `{}` is not in the kept registry", meta.entity))
+            ServiceError::Internal(format!(
+                "entity `{}` is not in the kept registry",
+                meta.entity
+            ))
         })?;
         if meta.embedder != embedder.id() {
             return Err(ServiceError::Internal(format!(
@@ -114,12 +121,23 @@ impl Generation {
         }
         let catalog = Arc::new(catalog(&serving));
         let all = (0..serving.features.len()).collect();
-        Ok(Generation { number, meta, serving, catalog, all })
+        Ok(Generation {
+            number,
+            meta,
+            serving,
+            catalog,
+            all,
+        })
     }
 
     /// The newest watermark of its versions.
     pub(super) fn watermark(&self) -> Option<EventTime> {
-        self.meta.versions.iter().filter_map(|version| version.watermark).max().map(EventTime)
+        self.meta
+            .versions
+            .iter()
+            .filter_map(|version| version.watermark)
+            .max()
+            .map(EventTime)
     }
 }
 
@@ -128,7 +146,10 @@ fn catalog(serving: &Serving) -> Catalog {
         let fold = &serving.groups[served.group].fold;
         let group = serving.registry.group(&fold.name);
         let feature = group.and_then(|group| {
-            group.features.iter().find(|feature| feature.name == served.name)
+            group
+                .features
+                .iter()
+                .find(|feature| feature.name == served.name)
         });
         CatalogFeature {
             name: served.name.clone(),

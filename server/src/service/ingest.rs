@@ -46,8 +46,12 @@ impl Service {
         }
         let (answer, answered) = mpsc::channel();
         let payloads = checked.iter().map(Event::encode).collect();
-        let request =
-            Request { source: source.name.clone(), events: checked, payloads, answer };
+        let request = Request {
+            source: source.name.clone(),
+            events: checked,
+            payloads,
+            answer,
+        };
         lock(&self.inner.waiting).push(request);
         // Whoever gets the writer first takes everyone's events along: the wait for a sync
         // is what gathers the next group.
@@ -59,7 +63,9 @@ impl Service {
             }
         }
         answered.recv().unwrap_or_else(|_| {
-            Err(ServiceError::Internal("the group of this request was not written".to_owned()))
+            Err(ServiceError::Internal(
+                "the group of this request was not written".to_owned(),
+            ))
         })
     }
 
@@ -67,7 +73,10 @@ impl Service {
         let registry = &self.inner.registry;
         let takes_events = |source: &&Source| {
             source.event_time.is_some()
-                && registry.groups.iter().any(|group| group.source == source.name)
+                && registry
+                    .groups
+                    .iter()
+                    .any(|group| group.source == source.name)
         };
         let known = || {
             let names: Vec<&str> = registry
@@ -94,7 +103,13 @@ impl Service {
 
     /// The instant past which an event is refused as coming from the future.
     fn newest_allowed(&self) -> EventTime {
-        EventTime(self.inner.wall.now().0.saturating_add(self.inner.max_future.0))
+        EventTime(
+            self.inner
+                .wall
+                .now()
+                .0
+                .saturating_add(self.inner.max_future.0),
+        )
     }
 
     fn check_event(
@@ -112,10 +127,19 @@ impl Service {
         for (name, value) in event {
             let column = source.columns.iter().find(|column| column.name == *name);
             let column = column.ok_or_else(|| {
-                let names: Vec<&str> =
-                    source.columns.iter().map(|column| column.name.as_str()).collect();
+                let names: Vec<&str> = source
+                    .columns
+                    .iter()
+                    .map(|column| column.name.as_str())
+                    .collect();
                 let names = names.join(", ");
-                wrong(name, format!("is no column of source `{}`, which has {names}", source.name))
+                wrong(
+                    name,
+                    format!(
+                        "is no column of source `{}`, which has {names}",
+                        source.name
+                    ),
+                )
             })?;
             let value = cell::of_json(value, column.dtype).map_err(|reason| wrong(name, reason))?;
             if !value.is_null() {
@@ -123,18 +147,26 @@ impl Service {
             }
         }
         let time_column = source.event_time.as_deref().unwrap_or_default();
-        let mut event = Event { source: source.name.clone(), fields };
+        let mut event = Event {
+            source: source.name.clone(),
+            fields,
+        };
         match event.field(time_column) {
             Value::Timestamp(time) if *time > limit => {
                 return Err(ServiceError::FutureEvent { index, time: *time });
             }
             Value::Timestamp(_) => {}
-            _ => event.fields.push((time_column.to_owned(), Value::Timestamp(self.now()))),
+            _ => event
+                .fields
+                .push((time_column.to_owned(), Value::Timestamp(self.now()))),
         }
         let entity = self.inner.registry.entity(&source.entity);
         let key = entity.map_or("", |entity| entity.key.as_str());
         if granary_pipelines::key_bytes(event.field(key)).is_none() {
-            return Err(wrong(key, "is missing; every event needs its entity's key".to_owned()));
+            return Err(wrong(
+                key,
+                "is missing; every event needs its entity's key".to_owned(),
+            ));
         }
         if let Some(id) = &source.id
             && event.field(id).is_null()
@@ -171,7 +203,9 @@ impl Inner {
                 let reason = error.to_string();
                 tracing::error!(error = %reason, "events were not logged");
                 for request in group {
-                    let _ = request.answer.send(Err(ServiceError::Internal(reason.clone())));
+                    let _ = request
+                        .answer
+                        .send(Err(ServiceError::Internal(reason.clone())));
                 }
                 return;
             }
@@ -180,10 +214,20 @@ impl Inner {
             let folded = self.fold(&request.source, &request.events, &offsets);
             let answer = folded.map(|streamed| {
                 let accepted = request.events.len() as u64;
-                self.counters.accepted.fetch_add(accepted, Ordering::Relaxed);
-                self.counters.duplicates.fetch_add(streamed.duplicates, Ordering::Relaxed);
-                self.counters.late.fetch_add(streamed.late, Ordering::Relaxed);
-                Receipt { accepted, duplicates: streamed.duplicates, late: streamed.late }
+                self.counters
+                    .accepted
+                    .fetch_add(accepted, Ordering::Relaxed);
+                self.counters
+                    .duplicates
+                    .fetch_add(streamed.duplicates, Ordering::Relaxed);
+                self.counters
+                    .late
+                    .fetch_add(streamed.late, Ordering::Relaxed);
+                Receipt {
+                    accepted,
+                    duplicates: streamed.duplicates,
+                    late: streamed.late,
+                }
             });
             // A client that went away needs no answer; its events are in the log.
             let _ = request.answer.send(answer);
@@ -198,10 +242,14 @@ impl Inner {
         events: &[Event],
         positions: &[u64],
     ) -> Result<Streamed, ServiceError> {
-        let Some(generation) = self.generation() else { return Ok(Streamed::default()) };
-        let mut rows = StagedRows { store: &self.store, generation: generation.number };
-        let streamed =
-            fold_events(&generation.serving, source, events, positions, &mut rows)?;
+        let Some(generation) = self.generation() else {
+            return Ok(Streamed::default());
+        };
+        let mut rows = StagedRows {
+            store: &self.store,
+            generation: generation.number,
+        };
+        let streamed = fold_events(&generation.serving, source, events, positions, &mut rows)?;
         if let Some(newest) = streamed.newest {
             self.advance_clock(EventTime(newest.saturating_add(1)));
         }

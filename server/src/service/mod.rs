@@ -112,6 +112,9 @@ impl Service {
 
 impl Inner {
     fn generation(&self) -> Option<Arc<Generation>> {
-        self.generation.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.generation
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 }

@@ -54,11 +54,16 @@ impl Service {
         let embedder = default_embedder();
         let store = OnlineStore::open(
             data.online_store(),
-            OnlineOptions { cache_bytes: options.cache_bytes },
+            OnlineOptions {
+                cache_bytes: options.cache_bytes,
+            },
         )?;
         let log = Log::open(data.log(), LogOptions::default())?;
         if let Some(torn) = log.torn_tail() {
-            tracing::warn!(?torn, "the log ended in a torn record, which was never acknowledged");
+            tracing::warn!(
+                ?torn,
+                "the log ended in a torn record, which was never acknowledged"
+            );
         }
         let info = store.generation().filter(|info| info.number > 0);
         let generation = match &info {
@@ -91,7 +96,9 @@ impl Service {
             data,
         };
         inner.replay(flushed)?;
-        let service = Service { inner: Arc::new(inner) };
+        let service = Service {
+            inner: Arc::new(inner),
+        };
         service.reload_model();
         Ok(service)
     }
@@ -101,12 +108,22 @@ impl Inner {
     /// Folds in what was acknowledged after the last flush: exactly once, because the offset
     /// was stored together with the rows.
     fn replay(&self, flushed: Offset) -> Result<(), ServiceError> {
-        let Some(generation) = self.generation() else { return Ok(()) };
+        let Some(generation) = self.generation() else {
+            return Ok(());
+        };
         let end = super::ingest::lock(&self.writer).log.end();
         let log = LogReader::open(self.data.log());
-        let mut rows = StagedRows { store: &self.store, generation: generation.number };
-        let streamed =
-            catch_up(&generation.serving, &log, flushed.max(log.first()?), end, &mut rows)?;
+        let mut rows = StagedRows {
+            store: &self.store,
+            generation: generation.number,
+        };
+        let streamed = catch_up(
+            &generation.serving,
+            &log,
+            flushed.max(log.first()?),
+            end,
+            &mut rows,
+        )?;
         if let Some(newest) = streamed.newest {
             self.advance_clock(EventTime(newest.saturating_add(1)));
         }

@@ -8,10 +8,10 @@ use granary_registry::Value;
 use granary_storage::{Artifacts, View};
 use serde::{Deserialize, Serialize};
 
+use super::Service;
 use super::answer::{Lookup, Prediction, Subject};
 use super::error::ServiceError;
 use super::generation::Generation;
-use super::Service;
 
 /// Kept beside a model: what it was trained from, so that it is never served over features
 /// that mean something else.
@@ -68,8 +68,11 @@ impl Service {
     pub fn reload_model(&self) {
         match self.load_model() {
             Ok(model) => {
-                *self.inner.model.write().unwrap_or_else(PoisonError::into_inner) =
-                    model.map(Arc::new);
+                *self
+                    .inner
+                    .model
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner) = model.map(Arc::new);
             }
             Err(error) => tracing::error!(%error, "the model was not loaded"),
         }
@@ -77,20 +80,35 @@ impl Service {
 
     fn load_model(&self) -> Result<Option<LoadedModel>, ServiceError> {
         let registry = &self.inner.registry;
-        let Some(service) = registry.services.iter().find(|service| service.label.is_some()) else {
+        let Some(service) = registry
+            .services
+            .iter()
+            .find(|service| service.label.is_some())
+        else {
             return Ok(None);
         };
         let artifacts = Artifacts::new(&self.inner.data);
-        let Some(version) = artifacts.current(&service.name)? else { return Ok(None) };
+        let Some(version) = artifacts.current(&service.name)? else {
+            return Ok(None);
+        };
         let read = |file: &str| artifacts.read(&service.name, &version, file);
         let model = Model::decode(&read(MODEL_FILE)?).map_err(|error| {
             ServiceError::Internal(format!("model {} {version}: {error}", service.name))
         })?;
         let lineage = serde_json::from_slice(&read(LINEAGE_FILE)?).map_err(|error| {
-            ServiceError::Internal(format!("{LINEAGE_FILE} of model {} {version}: {error}", service.name))
+            ServiceError::Internal(format!(
+                "{LINEAGE_FILE} of model {} {version}: {error}",
+                service.name
+            ))
         })?;
         let metrics = String::from_utf8_lossy(&read(METRICS_FILE)?).into_owned();
-        Ok(Some(LoadedModel { name: service.name.clone(), version, model, metrics, lineage }))
+        Ok(Some(LoadedModel {
+            name: service.name.clone(),
+            version,
+            model,
+            metrics,
+            lineage,
+        }))
     }
 
     fn predict_one(
@@ -105,7 +123,11 @@ impl Service {
         let mut as_of = self.now();
         let mut values = vec![Value::Null; names.len()];
         if let Some(key) = &subject.key {
-            let lookup = Lookup { key, features: Some(places), as_of: None };
+            let lookup = Lookup {
+                key,
+                features: Some(places),
+                as_of: None,
+            };
             let row = self.read(generation, view, lookup)?;
             as_of = row.as_of;
             for (value, (_, found)) in values.iter_mut().zip(row.features) {
@@ -125,9 +147,13 @@ impl Service {
             })?;
             values[at] = value.clone();
         }
-        let probability = model.model.predict(&values).map_err(|error| {
-            ServiceError::BadInput { field: "features".to_owned(), reason: error.to_string() }
-        })?;
+        let probability = model
+            .model
+            .predict(&values)
+            .map_err(|error| ServiceError::BadInput {
+                field: "features".to_owned(),
+                reason: error.to_string(),
+            })?;
         let threshold = model.model.threshold();
         let names = names.iter().map(|feature| feature.name.clone());
         Ok(Prediction {
@@ -161,9 +187,10 @@ impl LoadedModel {
             }
         }
         let place = |feature: &granary_models::FeatureColumn| {
-            generation.serving.feature(&feature.name).ok_or_else(|| {
-                mismatch(format!("feature `{}` is no longer served", feature.name))
-            })
+            generation
+                .serving
+                .feature(&feature.name)
+                .ok_or_else(|| mismatch(format!("feature `{}` is no longer served", feature.name)))
         };
         self.model.features().iter().map(place).collect()
     }
@@ -171,6 +198,9 @@ impl LoadedModel {
 
 impl super::Inner {
     pub(super) fn model(&self) -> Option<Arc<LoadedModel>> {
-        self.model.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.model
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

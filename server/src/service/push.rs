@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use granary_pipelines::{Progress, catch_up, push};
 use granary_registry::{Entity, EventTime};
-use granary_storage::{LogReader, Offset, OfflineStore, Version};
+use granary_storage::{LogReader, OfflineStore, Offset, Version};
 use serde::{Deserialize, Serialize};
 
+use super::Service;
 use super::error::ServiceError;
 use super::generation::{Generation, GenerationMeta};
 use super::ingest::lock;
 use super::rows::LoadedRows;
-use super::Service;
 
 /// What a push asks for.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -59,28 +59,47 @@ impl Service {
             &versions,
         );
         if !request.force && self.is_served(&meta)? {
-            let generation = self.inner.generation().map_or(0, |generation| generation.number);
+            let generation = self
+                .inner
+                .generation()
+                .map_or(0, |generation| generation.number);
             return Ok(report(&meta, generation, self.len()?, 0, true, started));
         }
         let mut loader = self.inner.store.begin_generation()?;
-        let generation =
-            Generation::open(loader.number(), meta, &self.inner.embedder)?;
+        let generation = Generation::open(loader.number(), meta, &self.inner.embedder)?;
         push::load(&generation.serving, &versions, &mut loader, progress)?;
 
-        let from = versions.iter().map(|version| version.manifest().log_offset).min();
+        let from = versions
+            .iter()
+            .map(|version| version.manifest().log_offset)
+            .min();
         let from = from.unwrap_or(Offset(0));
         let log = LogReader::open(self.inner.data.log());
-        let mut rows = LoadedRows { loader: &mut loader };
+        let mut rows = LoadedRows {
+            loader: &mut loader,
+        };
         // Most of the log is folded in while events still arrive; the rest under the lock.
         let reached = self.log_end();
-        let mut caught_up =
-            catch_up(&generation.serving, &log, from.max(log.first()?), reached, &mut rows)?;
+        let mut caught_up = catch_up(
+            &generation.serving,
+            &log,
+            from.max(log.first()?),
+            reached,
+            &mut rows,
+        )?;
         let writer = lock(&self.inner.writer);
         let end = writer.log.end();
-        caught_up.add(catch_up(&generation.serving, &log, reached, end, &mut rows)?);
+        caught_up.add(catch_up(
+            &generation.serving,
+            &log,
+            reached,
+            end,
+            &mut rows,
+        )?);
         let newest = caught_up.newest.map(EventTime).max(generation.watermark());
         if let Some(newest) = newest {
-            self.inner.advance_clock(EventTime(newest.0.saturating_add(1)));
+            self.inner
+                .advance_clock(EventTime(newest.0.saturating_add(1)));
         }
         let meta = generation.meta.clone();
         let number = generation.number;
@@ -95,7 +114,14 @@ impl Service {
         }
         drop(writer);
         self.reload_model();
-        Ok(report(&meta, number, self.len()?, caught_up.folded, false, started))
+        Ok(report(
+            &meta,
+            number,
+            self.len()?,
+            caught_up.folded,
+            false,
+            started,
+        ))
     }
 
     fn served_entity(&self) -> Result<Entity, ServiceError> {
@@ -114,11 +140,17 @@ impl Service {
         let store = OfflineStore::new(&self.inner.data);
         let mut versions = Vec::new();
         let registry = &self.inner.registry;
-        for group in registry.groups.iter().filter(|group| group.entity == entity.name) {
-            let version = store.current(&group.name)?.ok_or_else(|| ServiceError::BadInput {
-                field: group.name.clone(),
-                reason: "was never built; run `granary build`".to_owned(),
-            })?;
+        for group in registry
+            .groups
+            .iter()
+            .filter(|group| group.entity == entity.name)
+        {
+            let version = store
+                .current(&group.name)?
+                .ok_or_else(|| ServiceError::BadInput {
+                    field: group.name.clone(),
+                    reason: "was never built; run `granary build`".to_owned(),
+                })?;
             if version.manifest().fingerprint != group.fingerprint.to_string() {
                 return Err(ServiceError::BadInput {
                     field: group.name.clone(),
@@ -135,9 +167,15 @@ impl Service {
 
     /// Whether these versions are served already; an older one is refused.
     fn is_served(&self, meta: &GenerationMeta) -> Result<bool, ServiceError> {
-        let Some(generation) = self.inner.generation() else { return Ok(false) };
+        let Some(generation) = self.inner.generation() else {
+            return Ok(false);
+        };
         for version in &meta.versions {
-            let served = generation.meta.versions.iter().find(|held| held.group == version.group);
+            let served = generation
+                .meta
+                .versions
+                .iter()
+                .find(|held| held.group == version.group);
             if served.is_some_and(|served| served.log_offset > version.log_offset) {
                 return Err(ServiceError::BadInput {
                     field: version.group.clone(),
@@ -150,7 +188,9 @@ impl Service {
         }
         let same = |meta: &GenerationMeta| {
             let versions = meta.versions.iter();
-            versions.map(|held| (held.group.clone(), held.version.clone())).collect::<Vec<_>>()
+            versions
+                .map(|held| (held.group.clone(), held.version.clone()))
+                .collect::<Vec<_>>()
         };
         Ok(same(&generation.meta) == same(meta) && generation.meta.registry == meta.registry)
     }

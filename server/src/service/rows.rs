@@ -16,7 +16,10 @@ impl Rows for StagedRows<'_> {
     fn read(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
         let row = self.store.view().full_row(key)?;
         Ok(row.map(|row| {
-            (row.row.to_vec(), row.vectors.as_deref().unwrap_or_default().to_vec())
+            (
+                row.row.to_vec(),
+                row.vectors.as_deref().unwrap_or_default().to_vec(),
+            )
         }))
     }
 
@@ -34,7 +37,9 @@ pub(super) struct LoadedRows<'a, 'b> {
 
 impl Rows for LoadedRows<'_, '_> {
     fn read(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
-        let Some(row) = self.loader.row(key)? else { return Ok(None) };
+        let Some(row) = self.loader.row(key)? else {
+            return Ok(None);
+        };
         let row = row.to_vec();
         let vectors = self.loader.vectors(key)?;
         Ok(Some((row, vectors.as_deref().unwrap_or_default().to_vec())))

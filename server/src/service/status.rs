@@ -20,7 +20,9 @@ impl Service {
         Status {
             ready: generation.is_some(),
             notes: self.notes(generation.as_deref()),
-            generation: generation.as_ref().map_or(0, |generation| generation.number),
+            generation: generation
+                .as_ref()
+                .map_or(0, |generation| generation.number),
             entities: self.len().unwrap_or(0),
             now: generation.as_ref().map(|_| now),
             staged_bytes: inner.store.staged_bytes() as u64,
@@ -30,7 +32,9 @@ impl Service {
             events_late: load(&inner.counters.late),
             groups: generation.as_ref().map_or_else(Vec::new, |generation| {
                 let versions = generation.meta.versions.iter();
-                versions.map(|version| group_status(inner, generation, version, now)).collect()
+                versions
+                    .map(|version| group_status(inner, generation, version, now))
+                    .collect()
             }),
             model: model.map(|model| ModelStatus {
                 name: model.name.clone(),
@@ -48,14 +52,22 @@ impl Service {
         };
         let mut notes = Vec::new();
         for group in &self.inner.registry.groups {
-            let served =
-                generation.serving.groups.iter().find(|served| served.fold.name == group.name);
+            let served = generation
+                .serving
+                .groups
+                .iter()
+                .find(|served| served.fold.name == group.name);
             match served {
-                None => notes.push(format!("group `{}` is new: build and push are due", group.name)),
-                Some(served) if served.fold.fingerprint != group.fingerprint => notes.push(format!(
-                    "group `{}` is served under its old definition: build and push are due",
+                None => notes.push(format!(
+                    "group `{}` is new: build and push are due",
                     group.name
                 )),
+                Some(served) if served.fold.fingerprint != group.fingerprint => {
+                    notes.push(format!(
+                        "group `{}` is served under its old definition: build and push are due",
+                        group.name
+                    ))
+                }
                 Some(_) => {}
             }
         }
@@ -75,7 +87,10 @@ fn group_status(
     let is_live = is_live.is_some_and(|source| source.event_time.is_some());
     let watermark = version.watermark.filter(|_| is_live);
     let age = watermark.map(|watermark| now.0.saturating_sub(watermark).max(0));
-    let freshness = inner.registry.group(&version.group).and_then(|group| group.freshness);
+    let freshness = inner
+        .registry
+        .group(&version.group)
+        .and_then(|group| group.freshness);
     GroupStatus {
         name: version.group.clone(),
         description: group.map_or_else(String::new, |group| group.description.clone()),
@@ -84,7 +99,9 @@ fn group_status(
         features: group.map_or(0, |group| group.features.len()),
         watermark: watermark.map(EventTime),
         age,
-        fresh: age.zip(freshness).map(|(age, freshness)| age <= freshness.0),
+        fresh: age
+            .zip(freshness)
+            .map(|(age, freshness)| age <= freshness.0),
     }
 }
 
@@ -93,17 +110,22 @@ impl Catalog {
     pub fn places(&self, names: &[String]) -> Result<Vec<usize>, ServiceError> {
         let known = || self.features.iter().map(|feature| &*feature.name);
         let place = |name: &String| {
-            known().position(|held| held == name).ok_or_else(|| ServiceError::UnknownFeature {
-                name: name.clone(),
-                nearest: granary_registry::nearest(name, known()),
-            })
+            known()
+                .position(|held| held == name)
+                .ok_or_else(|| ServiceError::UnknownFeature {
+                    name: name.clone(),
+                    nearest: granary_registry::nearest(name, known()),
+                })
         };
         names.iter().map(place).collect()
     }
 
     /// Before the first push: the names, and no features.
     pub(super) fn unloaded(registry: &granary_registry::Registry) -> Catalog {
-        let entity = registry.groups.first().and_then(|group| registry.entity(&group.entity));
+        let entity = registry
+            .groups
+            .first()
+            .and_then(|group| registry.entity(&group.entity));
         let entity = entity.or(registry.entities.first());
         Catalog {
             project: registry.project.clone(),
