@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use arrow::array::{Array, ArrayRef};
 use granary_registry::{DType, Feature, Imputation, Value};
 
-use crate::error::Error;
 use crate::expression::value_at;
 use crate::fold::ColumnBuilder;
 use crate::label::Part;
@@ -30,10 +29,8 @@ pub(crate) fn fit(
     feature: &Feature,
     column: &ArrayRef,
     parts: &[Part],
-) -> Result<Option<(ArrayRef, Fill)>, Error> {
-    let Some(imputation) = &feature.imputation else {
-        return Ok(None);
-    };
+) -> Option<(ArrayRef, Fill)> {
+    let imputation = feature.imputation.as_ref()?;
     let known: Vec<Value> = (0..column.len())
         .filter(|&row| parts[row] == Part::Train && column.is_valid(row))
         .map(|row| value_at(column, row))
@@ -44,14 +41,13 @@ pub(crate) fn fit(
         Imputation::MostFrequent => ("most_frequent", most_frequent(&known)),
         Imputation::Constant(value) => ("constant", Some(value.clone())),
     };
-    let Some(value) = value.map(|value| of_type(value, feature.dtype)) else {
-        return Ok(None);
-    };
+    let value = of_type(value?, feature.dtype);
     let mut filled = ColumnBuilder::new(feature.dtype);
     for row in 0..column.len() {
-        match column.is_null(row) {
-            true => filled.push(&value),
-            false => filled.push(&value_at(column, row)),
+        if column.is_null(row) {
+            filled.push(&value);
+        } else {
+            filled.push(&value_at(column, row));
         }
     }
     let fill = Fill {
@@ -60,7 +56,7 @@ pub(crate) fn fit(
         value,
         filled: column.null_count() as u64,
     };
-    Ok(Some((filled.finish(0), fill)))
+    Some((filled.finish(0), fill))
 }
 
 fn mean(known: &[Value]) -> Option<Value> {

@@ -38,4 +38,4 @@ pub use label::{Part, split};
 pub use lookup::Lookup;
 pub use point_in_time::Spine;
 pub use serving::{OpenRow, Prepared, ServedFeature, ServedGroup, Serving};
-pub use stream::{Rows, Streamed, catch_up, fold_events, key_bytes};
+pub use stream::{Rows, StoredRow, Streamed, catch_up, fold_events, key_bytes};

@@ -189,7 +189,7 @@ pub fn materialize(
             point_in_time::sweep(&gathered.fold, &gathered.history, &rows.spine, &slots)?;
         for ((_, name), column) in wanted.iter().zip(&mut features) {
             let feature = feature_of(group.features.as_slice(), name);
-            if let Some((filled, fill)) = imputation::fit(feature, column, &rows.parts)? {
+            if let Some((filled, fill)) = imputation::fit(feature, column, &rows.parts) {
                 *column = filled;
                 fills.push(fill);
             }

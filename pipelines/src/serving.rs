@@ -252,9 +252,10 @@ impl Prepared<'_> {
             source,
         };
         let (row, vectors) = stored.unwrap_or((&[], &[]));
-        let parsed = match row.is_empty() {
-            true => Row::default(),
-            false => Row::parse(row).map_err(|source| failed("all", source))?,
+        let parsed = if row.is_empty() {
+            Row::default()
+        } else {
+            Row::parse(row).map_err(|source| failed("all", source))?
         };
         let mut outcome = Applied::Late;
         let mut changed: Vec<(usize, Sink)> = Vec::with_capacity(self.columns.len());

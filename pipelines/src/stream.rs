@@ -12,10 +12,13 @@ use crate::serving::Serving;
 /// Events folded at once while replaying.
 const REPLAY: usize = 4096;
 
+/// A row and its vectors.
+pub type StoredRow = (Vec<u8>, Vec<u8>);
+
 /// Where rows are read and written: the store that serves, or a generation being loaded.
 pub trait Rows {
     /// A row and its vectors.
-    fn read(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error>;
+    fn read(&mut self, key: &[u8]) -> Result<Option<StoredRow>, Error>;
 
     /// Replaces a row and its vectors.
     fn write(&mut self, key: &[u8], row: &[u8], vectors: &[u8]) -> Result<(), Error>;

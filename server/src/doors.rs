@@ -42,7 +42,7 @@ pub fn serve(
         };
         let outcome = http::server::run(vec![http], service, &metrics, options, &closed);
         let _ = close.send(true);
-        let resp = resp.map(|thread| thread.join());
+        let resp = resp.map(std::thread::ScopedJoinHandle::join);
         outcome.and(match resp {
             Some(Ok(outcome)) => outcome,
             Some(Err(_)) => Err(io::Error::other("a RESP thread panicked")),

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use tracing_subscriber::EnvFilter;
+
 pub mod cli; // one file per subcommand
 pub mod control; // how commands talk to a running server
 pub mod http; // the JSON door
@@ -17,8 +19,14 @@ mod testing; // what the doors' tests share
 
 pub use doors::serve;
 
-/// Runs the command line: 0 done, 1 failed, 2 wrong usage.
+/// Runs the command line: 0 done, 1 failed, 2 wrong usage. Logs go to the standard error;
+/// `GRANARY_LOG` says which, as in `GRANARY_LOG=info`.
 pub fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("GRANARY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     match cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

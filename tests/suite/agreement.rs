@@ -122,7 +122,7 @@ fn the_past_is_answered_as_it_was() {
 }
 
 /// An instant as ISO-8601, by the civil-from-days rule.
-pub fn iso(micros: i64) -> String {
+pub(crate) fn iso(micros: i64) -> String {
     let (days, rest) = (
         micros.div_euclid(86_400_000_000),
         micros.rem_euclid(86_400_000_000),

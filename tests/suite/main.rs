@@ -1,5 +1,8 @@
 //! End to end, over the built binary and real clients. One binary, one comment per module.
 
+#![allow(unreachable_pub, reason = "a test binary has no callers outside")]
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 mod oracle; // the demo features again, from the raw tables, by other code
 mod support; // a data directory, the command line over it, a server
 

@@ -17,7 +17,7 @@ const DAY: i64 = 24 * HOUR;
 
 /// An event of a user.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Event {
+pub(crate) struct Event {
     pub time: i64,
     pub id: String,
     pub kind: String,
@@ -25,7 +25,7 @@ pub struct Event {
 
 /// A review of a user.
 #[derive(Clone, Debug)]
-pub struct Review {
+pub(crate) struct Review {
     pub time: i64,
     pub rating: Option<f64>,
     pub text_length: Option<f64>,
@@ -33,7 +33,7 @@ pub struct Review {
 }
 
 /// The raw tables by user.
-pub struct Raw {
+pub(crate) struct Raw {
     pub events: HashMap<String, Vec<Event>>,
     pub reviews: HashMap<String, Vec<Review>>,
     pub profiles: HashMap<String, Map<String, Json>>,
@@ -73,7 +73,7 @@ const KINDS: [&str; 17] = [
 ];
 
 impl Raw {
-    pub fn read(raw: &Path) -> Raw {
+    pub(crate) fn read(raw: &Path) -> Raw {
         let mut read = Raw {
             events: HashMap::new(),
             reviews: HashMap::new(),
@@ -134,14 +134,14 @@ impl Raw {
     }
 
     /// The data clock: one microsecond past the newest event of any event source.
-    pub fn clock(&self) -> i64 {
+    pub(crate) fn clock(&self) -> i64 {
         let events = self.events.values().flatten().map(|event| event.time);
         let reviews = self.reviews.values().flatten().map(|review| review.time);
         events.chain(reviews).max().unwrap() + 1
     }
 
     /// Every feature that this oracle knows of a user, as of an instant.
-    pub fn features(&self, user: &str, as_of: i64) -> Map<String, Json> {
+    pub(crate) fn features(&self, user: &str, as_of: i64) -> Map<String, Json> {
         let mut features = self.profiles.get(user).cloned().unwrap_or_else(|| {
             PROFILE
                 .iter()
@@ -262,7 +262,7 @@ fn ratio(above: f64, below: f64) -> Json {
 }
 
 /// Whether two values are the same feature: floats and vectors within 1e-9.
-pub fn equal(found: &Json, wanted: &Json) -> bool {
+pub(crate) fn equal(found: &Json, wanted: &Json) -> bool {
     match (found, wanted) {
         (Json::Array(a), Json::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))

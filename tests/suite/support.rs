@@ -9,19 +9,19 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 /// The shipped registry.
-pub fn registry() -> PathBuf {
+pub(crate) fn registry() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../registry.yaml")
 }
 
 /// A data directory that goes away with the test.
-pub struct Home {
+pub(crate) struct Home {
     pub dir: TempDir,
     pub registry: PathBuf,
 }
 
 impl Home {
     /// An empty one.
-    pub fn new() -> Home {
+    pub(crate) fn new() -> Home {
         Home {
             dir: tempfile::tempdir().unwrap(),
             registry: registry(),
@@ -29,19 +29,19 @@ impl Home {
     }
 
     /// One in which everything up to the trained model is done.
-    pub fn with_demo(users: u32, seed: u32) -> Home {
+    pub(crate) fn with_demo(users: u32, seed: u32) -> Home {
         let home = Home::new();
         let (users, seed) = (users.to_string(), seed.to_string());
         home.ok(&["up", "--no-serve", "--users", &users, "--seed", &seed]);
         home
     }
 
-    pub fn data(&self) -> &Path {
+    pub(crate) fn data(&self) -> &Path {
         self.dir.path()
     }
 
     /// The command line over this directory.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_granary-under-test"));
         command
             .args(args)
@@ -53,12 +53,12 @@ impl Home {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// Runs a command that must succeed, and gives back what it printed.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(
             output.status.success(),
@@ -69,14 +69,14 @@ impl Home {
     }
 
     /// Runs a command that must fail with 1, and gives back what it complained about.
-    pub fn fails(&self, args: &[&str]) -> String {
+    pub(crate) fn fails(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(1), "{args:?} should have failed");
         String::from_utf8(output.stderr).unwrap()
     }
 
     /// Serves this directory on free ports.
-    pub fn serve(&self) -> Server {
+    pub(crate) fn serve(&self) -> Server {
         let args = ["serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0"];
         let mut child = self.command(&args).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -99,7 +99,7 @@ impl Home {
 }
 
 /// A running server.
-pub struct Server {
+pub(crate) struct Server {
     pub http: String,
     pub resp: String,
     child: Child,
@@ -108,7 +108,7 @@ pub struct Server {
 
 impl Server {
     /// Status and body of a GET.
-    pub fn get(&self, path: &str) -> (u16, Json) {
+    pub(crate) fn get(&self, path: &str) -> (u16, Json) {
         let response = agent()
             .get(format!("http://{}{path}", self.http))
             .call()
@@ -117,13 +117,13 @@ impl Server {
     }
 
     /// Status and body of a POST.
-    pub fn post(&self, path: &str, body: &str) -> (u16, Json) {
+    pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Json) {
         let request = agent().post(format!("http://{}{path}", self.http));
         answer(request.send(body).unwrap())
     }
 
     /// A connection of a Redis client.
-    pub fn redis(&self) -> redis::Connection {
+    pub(crate) fn redis(&self) -> redis::Connection {
         redis::Client::open(format!("redis://{}/", self.resp))
             .unwrap()
             .get_connection()
@@ -131,13 +131,13 @@ impl Server {
     }
 
     /// `kill -9`.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM, and the exit code that follows.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").arg(&pid).status().unwrap().success());
         self.child.wait().unwrap().code()
@@ -152,7 +152,7 @@ impl Drop for Server {
 }
 
 /// An HTTP client that takes any status as an answer.
-pub fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
         .build()

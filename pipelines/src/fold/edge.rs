@@ -31,9 +31,12 @@ impl Edge {
         id: u64,
         value: impl FnOnce() -> Value,
     ) {
-        let wins = state.as_ref().is_none_or(|held| match self.last {
-            true => (time, id) >= (held.time, held.id),
-            false => (time, id) < (held.time, held.id),
+        let wins = state.as_ref().is_none_or(|held| {
+            if self.last {
+                (time, id) >= (held.time, held.id)
+            } else {
+                (time, id) < (held.time, held.id)
+            }
         });
         if wins {
             let value = value();

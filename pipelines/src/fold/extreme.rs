@@ -16,10 +16,10 @@ pub(crate) struct Extreme {
 }
 
 impl Extreme {
-    fn better(&self, state: Option<f64>, number: f64) -> Option<f64> {
+    fn better(&self, state: Option<f64>, number: f64) -> f64 {
         match state {
-            Some(best) if self.max == (best >= number) => Some(best),
-            _ => Some(number),
+            Some(best) if self.max == (best >= number) => best,
+            _ => number,
         }
     }
 }
@@ -31,14 +31,14 @@ impl Aggregate for Extreme {
         let numbers = events.numbers(self.input);
         for row in events.selected(self.filter) {
             if !numbers[row].is_nan() {
-                *state = self.better(*state, numbers[row]);
+                *state = Some(self.better(*state, numbers[row]));
             }
         }
     }
 
     fn merge(&self, into: &mut Option<f64>, from: &Option<f64>) {
         if let Some(number) = from {
-            *into = self.better(*into, *number);
+            *into = Some(self.better(*into, *number));
         }
     }
 

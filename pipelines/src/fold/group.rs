@@ -1,20 +1,16 @@
 //! The folds of one feature group, compiled once from the registry, and their states for
 //! one entity. Called by every job: batch, stream, serving and point in time.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use granary_registry::{
-    Aggregation, BinaryOp, DType, EventTime, Expression, Feature, FeatureGroup, FeatureKind,
-    Fingerprint, Function, Source, Span, UnaryOp, Value, ValueColumns, Window,
+    DType, EventTime, Expression, FeatureGroup, Fingerprint, Source, Span, Value, ValueColumns,
 };
 
 use super::codec::{Bytes, DecodeError, Sink};
-use super::{
-    Count, CountBy, Edge, Events, Extreme, Filter, Fold, Latest, Moments, Recency, Sessions, State,
-    Sum, VectorSum, Windowed,
-};
-use crate::expression::{self, Program};
+use super::compile::{CompileError, compile};
+use super::{Events, Fold, State};
+use crate::expression::Program;
 use crate::text::Embedder;
 
 /// First byte of every encoded state.
@@ -77,11 +73,11 @@ pub struct Slot {
     pub name: Arc<str>,
     /// The type of its values.
     pub dtype: DType,
-    answer: Answer,
+    pub(super) answer: Answer,
 }
 
 #[derive(Debug)]
-enum Answer {
+pub(super) enum Answer {
     /// The ending of a fold over a state.
     Fold { fold: Fold, state: usize },
     /// An expression over other features of the group.
@@ -108,25 +104,6 @@ pub enum Applied {
     Late,
 }
 
-/// Why a group cannot be compiled.
-#[derive(Debug, thiserror::Error)]
-pub enum CompileError {
-    /// An expression of a derived feature.
-    #[error("compile feature `{feature}`: {source}")]
-    Derived {
-        /// The feature.
-        feature: String,
-        /// What is wrong.
-        source: expression::Error,
-    },
-    /// An aggregation that needs an input has none.
-    #[error("compile feature `{feature}`: its aggregation needs an `input`")]
-    NoInput {
-        /// The feature.
-        feature: String,
-    },
-}
-
 impl Applied {
     /// The better outcome of two groups that take the same event.
     #[must_use]
@@ -146,27 +123,14 @@ impl GroupFold {
         source: &Source,
         embedder: &Arc<dyn Embedder>,
     ) -> Result<GroupFold, CompileError> {
-        let mut compiler = Compiler::new(group);
-        let mut slots = Vec::with_capacity(group.features.len());
-        for feature in &group.features {
-            let answer = match &feature.kind {
-                FeatureKind::Value { columns } => compiler.value(feature, columns, group.max_age),
-                FeatureKind::Aggregate(aggregation) => compiler.aggregate(feature, aggregation)?,
-                FeatureKind::Derived(expression) => derived(group, feature, expression, embedder)?,
-            };
-            slots.push(Slot {
-                name: feature.name.clone(),
-                dtype: feature.dtype,
-                answer,
-            });
-        }
+        let compiled = compile(group, embedder)?;
         Ok(GroupFold {
             name: group.name.clone(),
             fingerprint: group.fingerprint,
-            filters: compiler.filters,
-            inputs: compiler.inputs,
-            slots,
-            states: compiler.states,
+            filters: compiled.filters,
+            inputs: compiled.inputs,
+            slots: compiled.slots,
+            states: compiled.states,
             keeps_ids: source.id.is_some(),
             lateness: source.allowed_lateness,
         })
@@ -317,16 +281,17 @@ impl GroupFold {
             .iter()
             .map(|fold| fold.decode(newest, &mut bytes));
         let states = states.collect::<Result<Vec<State>, DecodeError>>()?;
-        match bytes.is_empty() {
-            true => Ok(GroupState {
+        if bytes.is_empty() {
+            Ok(GroupState {
                 newest,
                 recent,
                 states,
-            }),
-            false => Err(DecodeError::Invalid {
+            })
+        } else {
+            Err(DecodeError::Invalid {
                 what: "rest after the states",
                 found: 0,
-            }),
+            })
         }
     }
 
@@ -360,296 +325,6 @@ impl GroupState {
     pub fn newest(&self) -> EventTime {
         EventTime(self.newest)
     }
-}
-
-/// Collects distinct states, inputs and filters while the features are walked.
-struct Compiler<'a> {
-    group: &'a FeatureGroup,
-    filters: Vec<Expression>,
-    inputs: Vec<InputSpec>,
-    states: Vec<Fold>,
-    /// What distinguishes a state: everything but the ending and the window's length.
-    known: HashMap<StateKey, usize>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct StateKey {
-    class: &'static str,
-    input: Option<usize>,
-    filter: Option<Filter>,
-    hop: Option<Span>,
-}
-
-impl<'a> Compiler<'a> {
-    fn new(group: &'a FeatureGroup) -> Self {
-        Compiler {
-            group,
-            filters: Vec::new(),
-            inputs: Vec::new(),
-            states: Vec::new(),
-            known: HashMap::new(),
-        }
-    }
-
-    fn value(
-        &mut self,
-        feature: &Feature,
-        columns: &ValueColumns,
-        max_age: Option<Span>,
-    ) -> Answer {
-        let vector = feature.dtype == DType::Vector;
-        let input = self.input(InputSpec {
-            from: InputFrom::Value(columns.clone(), feature.dtype),
-            kind: if vector {
-                InputKind::Vectors
-            } else {
-                InputKind::Values
-            },
-        });
-        let fold = Fold::Latest(Latest { input, max_age });
-        let key = StateKey {
-            class: "latest",
-            input: Some(input),
-            filter: None,
-            hop: None,
-        };
-        self.state(key, fold)
-    }
-
-    fn aggregate(
-        &mut self,
-        feature: &Feature,
-        aggregation: &Aggregation,
-    ) -> Result<Answer, CompileError> {
-        let filter = condition(aggregation).map(|filter| self.filter(&filter));
-        let needed = |input: Option<usize>| {
-            input.ok_or_else(|| CompileError::NoInput {
-                feature: feature.name.to_string(),
-            })
-        };
-        let vector = feature.dtype == DType::Vector;
-        let kind = match &aggregation.function {
-            Function::First | Function::Last => InputKind::Values,
-            Function::CountBy { categories } => InputKind::Codes(categories.clone()),
-            _ if vector => InputKind::Vectors,
-            _ => InputKind::Numbers,
-        };
-        let folded = aggregation
-            .input
-            .as_ref()
-            .filter(|_| aggregation.function != Function::Count);
-        let input = folded.map(|input| {
-            self.input(InputSpec {
-                from: InputFrom::Expression(input.clone()),
-                kind,
-            })
-        });
-        let window = aggregation.window;
-        let key = |class| StateKey {
-            class,
-            input,
-            filter,
-            hop: window.map(|window| window.hop),
-        };
-        Ok(match &aggregation.function {
-            Function::Count => {
-                let fold = Count { filter };
-                self.plain_or_windowed(key("count"), fold, window, Fold::Count, Fold::WindowedCount)
-            }
-            Function::Sum | Function::Mean if vector => {
-                let mean = aggregation.function == Function::Mean;
-                let fold = VectorSum {
-                    filter,
-                    input: needed(input)?,
-                    mean,
-                };
-                let (plain, windowed) = (Fold::VectorSum, Fold::WindowedVectorSum);
-                self.plain_or_windowed(key("vector_sum"), fold, window, plain, windowed)
-            }
-            Function::Sum | Function::Mean => {
-                let mean = aggregation.function == Function::Mean;
-                let fold = Sum {
-                    filter,
-                    input: needed(input)?,
-                    mean,
-                };
-                self.plain_or_windowed(key("sum"), fold, window, Fold::Sum, Fold::WindowedSum)
-            }
-            Function::Min | Function::Max => {
-                let max = aggregation.function == Function::Max;
-                let fold = Extreme {
-                    filter,
-                    input: needed(input)?,
-                    max,
-                };
-                let class = if max { "max" } else { "min" };
-                let (plain, windowed) = (Fold::Extreme, Fold::WindowedExtreme);
-                self.plain_or_windowed(key(class), fold, window, plain, windowed)
-            }
-            Function::Variance | Function::Stddev => {
-                let deviation = aggregation.function == Function::Stddev;
-                let fold = Moments {
-                    filter,
-                    input: needed(input)?,
-                    deviation,
-                };
-                let (plain, windowed) = (Fold::Moments, Fold::WindowedMoments);
-                self.plain_or_windowed(key("moments"), fold, window, plain, windowed)
-            }
-            Function::First | Function::Last => {
-                let last = aggregation.function == Function::Last;
-                let fold = Edge {
-                    filter,
-                    input: needed(input)?,
-                    last,
-                };
-                let class = if last { "last" } else { "first" };
-                self.plain_or_windowed(key(class), fold, window, Fold::Edge, Fold::WindowedEdge)
-            }
-            Function::CountBy { categories } => {
-                let fold = CountBy {
-                    filter,
-                    input: needed(input)?,
-                    categories: categories.len(),
-                };
-                let (plain, windowed) = (Fold::CountBy, Fold::WindowedCountBy);
-                self.plain_or_windowed(key("count_by"), fold, window, plain, windowed)
-            }
-            Function::Sessions | Function::SessionLength => {
-                let length = aggregation.function == Function::SessionLength;
-                let fold = Sessions {
-                    filter,
-                    gap: self.group.session_gap.0,
-                    length,
-                };
-                let (plain, windowed) = (Fold::Sessions, Fold::WindowedSessions);
-                self.plain_or_windowed(key("sessions"), fold, window, plain, windowed)
-            }
-            Function::DaysSinceLast => {
-                let fold = Recency { filter };
-                let (plain, windowed) = (Fold::Recency, Fold::WindowedRecency);
-                self.plain_or_windowed(key("recency"), fold, window, plain, windowed)
-            }
-        })
-    }
-
-    fn plain_or_windowed<A>(
-        &mut self,
-        key: StateKey,
-        inner: A,
-        window: Option<Window>,
-        plain: fn(A) -> Fold,
-        windowed: fn(Windowed<A>) -> Fold,
-    ) -> Answer {
-        match window {
-            None => self.state(key, plain(inner)),
-            Some(window) => {
-                let keep = self.longest(window.hop);
-                self.state(
-                    key,
-                    windowed(Windowed {
-                        inner,
-                        window,
-                        keep,
-                    }),
-                )
-            }
-        }
-    }
-
-    /// The longest window of the group with this hop: states of one hop are shared, and
-    /// each keeps enough for any of them.
-    fn longest(&self, hop: Span) -> i64 {
-        let windows = self
-            .group
-            .features
-            .iter()
-            .filter_map(|feature| match &feature.kind {
-                FeatureKind::Aggregate(aggregation) => aggregation.window,
-                _ => None,
-            });
-        let lengths = windows
-            .filter(|window| window.hop == hop)
-            .map(|window| window.length.0);
-        lengths.max().unwrap_or(0)
-    }
-
-    fn state(&mut self, key: StateKey, fold: Fold) -> Answer {
-        let next = self.states.len();
-        let state = *self.known.entry(key).or_insert(next);
-        if state == next {
-            self.states.push(fold.clone());
-        }
-        Answer::Fold { fold, state }
-    }
-
-    fn filter(&mut self, filter: &Expression) -> Filter {
-        let index = position_or_push(&mut self.filters, filter.clone());
-        Filter {
-            word: index / 64,
-            bit: (index % 64) as u32,
-        }
-    }
-
-    fn input(&mut self, input: InputSpec) -> usize {
-        position_or_push(&mut self.inputs, input)
-    }
-}
-
-/// The condition of an aggregation. `count` of a column skips nulls, as in SQL, by one.
-fn condition(aggregation: &Aggregation) -> Option<Expression> {
-    let filter = aggregation.filter.clone();
-    let Some(input) = &aggregation.input else {
-        return filter;
-    };
-    if aggregation.function != Function::Count {
-        return filter;
-    }
-    let present = Expression::Unary {
-        op: UnaryOp::IsNotNull,
-        operand: Box::new(input.clone()),
-    };
-    Some(match filter {
-        None => present,
-        Some(filter) => Expression::Binary {
-            op: BinaryOp::And,
-            left: Box::new(filter),
-            right: Box::new(present),
-        },
-    })
-}
-
-fn position_or_push<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
-    if let Some(index) = list.iter().position(|held| *held == item) {
-        return index;
-    }
-    list.push(item);
-    list.len() - 1
-}
-
-fn derived(
-    group: &FeatureGroup,
-    feature: &Feature,
-    expression: &Expression,
-    embedder: &Arc<dyn Embedder>,
-) -> Result<Answer, CompileError> {
-    let names = Program::columns_needed(expression);
-    let needs = names.iter().filter_map(|name| {
-        group
-            .features
-            .iter()
-            .position(|feature| *feature.name == **name)
-    });
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let program =
-        Program::compile(expression, &names, embedder).map_err(|source| CompileError::Derived {
-            feature: feature.name.to_string(),
-            source,
-        })?;
-    Ok(Answer::Derived {
-        program,
-        needs: needs.collect(),
-    })
 }
 
 /// A fold's answer in the type that the registry gives the feature.

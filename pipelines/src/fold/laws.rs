@@ -205,7 +205,7 @@ struct Bench {
 
 fn bench() -> Bench {
     let (group, source, entity) = group();
-    let embedder: Arc<dyn Embedder> = Arc::new(HashedNgrams::default());
+    let embedder: Arc<dyn Embedder> = Arc::new(HashedNgrams);
     let fold = GroupFold::compile(&group, &source, &embedder).unwrap();
     let present: Vec<String> = source
         .columns

@@ -3,6 +3,7 @@
 
 mod codec; // the bytes of a state
 mod events; // what `update` reads
+mod compile; // from the registry's features to folds
 mod group; // the folds of one feature group, as one state per entity
 mod column_builder; // finalized values into Arrow columns
 
@@ -23,10 +24,9 @@ mod laws; // batch = stream = point in time = the oracle
 
 pub use codec::{Bytes, DecodeError, Sink};
 pub use column_builder::ColumnBuilder;
+pub use compile::CompileError;
 pub use events::{Columns, Events, Filter, Input, NO_CATEGORY};
-pub use group::{
-    Applied, CompileError, GroupFold, GroupState, InputFrom, InputKind, InputSpec, Slot,
-};
+pub use group::{Applied, GroupFold, GroupState, InputFrom, InputKind, InputSpec, Slot};
 
 use granary_registry::{EventTime, Value};
 

@@ -65,8 +65,8 @@ impl Block {
     }
 }
 
-fn join(block: Option<Block>, later: Block, gap: i64) -> Option<Block> {
-    Some(block.map_or(later, |block| block.join(later, gap)))
+fn join(block: Option<Block>, later: Block, gap: i64) -> Block {
+    block.map_or(later, |block| block.join(later, gap))
 }
 
 impl Sessions {
@@ -91,13 +91,15 @@ impl Sessions {
 
     fn summary(&self, state: &SessionState) -> Option<Block> {
         let open = state.open.iter().map(|&interval| Block::of(interval));
-        open.fold(state.closed, |block, later| join(block, later, self.gap))
+        open.fold(state.closed, |block, later| {
+            Some(join(block, later, self.gap))
+        })
     }
 
     /// Closes the first `count` open sessions.
     fn close(&self, state: &mut SessionState, count: usize) {
         for interval in state.open.drain(..count) {
-            state.closed = join(state.closed, Block::of(interval), self.gap);
+            state.closed = Some(join(state.closed, Block::of(interval), self.gap));
         }
     }
 }
@@ -122,7 +124,7 @@ impl Aggregate for Sessions {
             {
                 let earlier = into.open.partition_point(|held| held.0 <= closed.first);
                 self.close(into, earlier);
-                into.closed = join(into.closed, closed, self.gap);
+                into.closed = Some(join(into.closed, closed, self.gap));
             } else {
                 into.closed = Some(match into.closed {
                     Some(later) => closed.join(later, self.gap),

@@ -27,22 +27,19 @@ pub(super) struct Args {
 pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let as_of = args.as_of.map(|instant| instant.0);
-    let row: serde_json::Value = match control::connect(&context.data)? {
-        Some(server) => {
-            let (key, features) = (args.key.clone(), args.features.clone());
-            server.ask(
-                &Request::Get {
-                    key,
-                    features,
-                    as_of,
-                },
-                &|_| {},
-            )?
-        }
-        None => {
-            let service = context.service(ServiceOptions::default())?;
-            control::get(&service, &args.key, &args.features, as_of).map_err(anyhow::Error::msg)?
-        }
+    let row: serde_json::Value = if let Some(server) = control::connect(&context.data)? {
+        let (key, features) = (args.key.clone(), args.features.clone());
+        server.ask(
+            &Request::Get {
+                key,
+                features,
+                as_of,
+            },
+            &|_| {},
+        )?
+    } else {
+        let service = context.service(ServiceOptions::default())?;
+        control::get(&service, &args.key, &args.features, as_of).map_err(anyhow::Error::msg)?
     };
     if common.json {
         println!("{row}");

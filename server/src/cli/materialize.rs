@@ -62,18 +62,16 @@ pub(super) fn materialize(
     let inputs = inputs_fingerprint(&job, service, label, clock, args)?;
     if !args.force
         && let Some(dataset) = read_dataset(&context.data, DATASET)?
-    {
-        if dataset
+        && dataset
             .manifest
             .get("inputs_fingerprint")
             .and_then(|held| held.as_str())
             == Some(&inputs)
-        {
-            return Ok(Stage::skipped(
-                "materialize",
-                format!("{} rows", count_rows(&dataset.batches)),
-            ));
-        }
+    {
+        return Ok(Stage::skipped(
+            "materialize",
+            format!("{} rows", count_rows(&dataset.batches)),
+        ));
     }
     let (rows, left_out) = rows(&job, service, label, clock, args)?;
     let set = materialize::materialize(&job, service, rows)?;

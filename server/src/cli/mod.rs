@@ -5,6 +5,7 @@ mod build;
 mod completions;
 mod context; // what every subcommand begins with
 mod get;
+mod health;
 mod materialize;
 mod offline;
 mod predict;
@@ -49,6 +50,7 @@ enum Command {
     Push(push::Args),
     Train(train::Args),
     Serve(serve::Args),
+    Health(health::Args),
     Get(get::Args),
     Predict(predict::Args),
     Registry(registry::Args),
@@ -71,6 +73,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> anyho
         Command::Push(args) => push::run(&cli.common, &args),
         Command::Train(args) => train::run(&cli.common, &args),
         Command::Serve(args) => serve::run(&cli.common, &args),
+        Command::Health(args) => health::run(&args),
         Command::Get(args) => get::run(&cli.common, &args),
         Command::Predict(args) => predict::run(&cli.common, &args),
         Command::Registry(args) => registry::run(&cli.common, &args),

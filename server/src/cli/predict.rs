@@ -17,17 +17,16 @@ pub(super) struct Args {
 /// Runs it.
 pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
-    let prediction: serde_json::Value = match control::connect(&context.data)? {
-        Some(server) => server.ask(
+    let prediction: serde_json::Value = if let Some(server) = control::connect(&context.data)? {
+        server.ask(
             &Request::Predict {
                 key: args.key.clone(),
             },
             &|_| {},
-        )?,
-        None => {
-            let service = context.service(ServiceOptions::default())?;
-            control::predict(&service, &args.key).map_err(anyhow::Error::msg)?
-        }
+        )?
+    } else {
+        let service = context.service(ServiceOptions::default())?;
+        control::predict(&service, &args.key).map_err(anyhow::Error::msg)?
     };
     if common.json {
         println!("{prediction}");

@@ -102,9 +102,10 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
 /// Binds the sockets; a taken port is an error that says what to do.
 pub(super) fn bind(doors: &Doors) -> anyhow::Result<Bound> {
     let http = listen("HTTP", "--http", doors.http)?;
-    let resp = match doors.no_resp {
-        true => None,
-        false => Some(listen("RESP", "--resp", doors.resp)?),
+    let resp = if doors.no_resp {
+        None
+    } else {
+        Some(listen("RESP", "--resp", doors.resp)?)
     };
     Ok(Bound { http, resp })
 }
@@ -175,7 +176,7 @@ fn run_doors(service: &Service, bound: Bound) -> anyhow::Result<()> {
     let signals = signals()?;
     // Ends with the process, if the doors end by themselves.
     std::thread::spawn(move || {
-        if let Err(error) = wait_for(signals) {
+        if let Err(error) = wait_for(&signals) {
             tracing::error!(%error, "signals are not heard");
         }
         let _ = stop.send(true);
@@ -192,7 +193,7 @@ fn signals() -> io::Result<Runtime> {
         .build()
 }
 
-fn wait_for(runtime: Runtime) -> io::Result<()> {
+fn wait_for(runtime: &Runtime) -> io::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

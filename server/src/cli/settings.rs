@@ -82,9 +82,12 @@ fn with_default(command: Command, id: &str, value: &str) -> Command {
         };
         let flag = matches!(argument.get_action(), ArgAction::SetTrue);
         let value = value.to_owned();
-        command.mut_arg(id, move |argument| match flag {
-            true => argument.default_value(value).default_missing_value("true"),
-            false => argument.default_value(value),
+        command.mut_arg(id, move |argument| {
+            if flag {
+                argument.default_value(value).default_missing_value("true")
+            } else {
+                argument.default_value(value)
+            }
         })
     };
     let names: Vec<String> = command

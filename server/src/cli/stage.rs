@@ -11,7 +11,8 @@ use super::show;
 #[derive(Debug, Serialize)]
 pub(super) struct Stage {
     /// `build user_activity_features`
-    pub stage: String,
+    #[serde(rename = "stage")]
+    pub name: String,
     /// Whether its inputs were unchanged, so that nothing was done.
     pub skipped: bool,
     /// Rows worked on.
@@ -33,7 +34,7 @@ impl Stage {
         detail: String,
     ) -> Stage {
         Stage {
-            stage: stage.into(),
+            name: stage.into(),
             skipped: false,
             rows,
             seconds: took.as_secs_f64(),
@@ -59,12 +60,12 @@ impl Stage {
             return;
         }
         if self.skipped {
-            println!("  {:<34} unchanged, skipped  {}", self.stage, self.detail);
+            println!("  {:<34} unchanged, skipped  {}", self.name, self.detail);
         } else {
             let took = Duration::from_secs_f64(self.seconds);
             println!(
                 "  {:<34} {:>11} rows  {:>7.2} s  {:>10}  {}",
-                self.stage,
+                self.name,
                 show::count(self.rows),
                 self.seconds,
                 show::rate(self.rows, took),

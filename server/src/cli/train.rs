@@ -151,7 +151,11 @@ pub(super) fn train(
     )?;
     let version = writer.publish()?;
     artifacts.promote(&service.name, &version)?;
-    let rows: usize = dataset.batches.iter().map(|batch| batch.num_rows()).sum();
+    let rows: usize = dataset
+        .batches
+        .iter()
+        .map(arrow::array::RecordBatch::num_rows)
+        .sum();
     let best = trained.best();
     let detail = format!(
         "{}@{version}: {}, ROC-AUC {:.4}{}",

@@ -70,9 +70,10 @@ impl Service {
             key: lookup.key.to_owned(),
         };
         let row = view.row(key)?.ok_or_else(unknown)?;
-        let vectors = match serving.needs_vectors(features) {
-            true => view.vectors(key)?,
-            false => None,
+        let vectors = if serving.needs_vectors(features) {
+            view.vectors(key)?
+        } else {
+            None
         };
         let vectors = vectors.as_deref().unwrap_or_default();
         let open = serving.open(lookup.key, &row, Some(vectors), features)?;

@@ -39,7 +39,7 @@ impl Default for ServiceOptions {
 
 /// The embedder that this binary has.
 pub fn default_embedder() -> Arc<dyn Embedder> {
-    Arc::new(HashedNgrams::default())
+    Arc::new(HashedNgrams)
 }
 
 impl Service {

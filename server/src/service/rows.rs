@@ -1,7 +1,7 @@
 //! The two places where events are folded into rows: the rows being served, and those of a
 //! generation being loaded.
 
-use granary_pipelines::{Error, Rows};
+use granary_pipelines::{Error, Rows, StoredRow};
 use granary_storage::{GenerationLoader, OnlineStore};
 
 /// The rows being served: changed ones wait in memory for the next flush.
@@ -13,7 +13,7 @@ pub(super) struct StagedRows<'a> {
 }
 
 impl Rows for StagedRows<'_> {
-    fn read(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    fn read(&mut self, key: &[u8]) -> Result<Option<StoredRow>, Error> {
         let row = self.store.view().full_row(key)?;
         Ok(row.map(|row| {
             (
@@ -36,7 +36,7 @@ pub(super) struct LoadedRows<'a, 'b> {
 }
 
 impl Rows for LoadedRows<'_, '_> {
-    fn read(&mut self, key: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    fn read(&mut self, key: &[u8]) -> Result<Option<StoredRow>, Error> {
         let Some(row) = self.loader.row(key)? else {
             return Ok(None);
         };

@@ -66,7 +66,7 @@ impl Service {
                     notes.push(format!(
                         "group `{}` is served under its old definition: build and push are due",
                         group.name
-                    ))
+                    ));
                 }
                 Some(_) => {}
             }
