@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use granary_bench::{Workload, registry_file};
 use granary_pipelines::source::BadRows;
-use granary_pipelines::{Job, batch};
+use granary_pipelines::{FileHashes, Job, batch};
 use granary_registry::{EventTime, Registry};
 use granary_server::service::default_embedder;
 use granary_storage::Offset;
@@ -20,12 +20,14 @@ fn folding(criterion: &mut Criterion) {
     let text = std::fs::read_to_string(registry_file()).expect("the shipped registry");
     let registry = Registry::parse(&text).expect("the shipped registry");
     let bad_rows = BadRows::strict();
+    let hashes = FileHashes::default();
     let job = Job {
         registry: &registry,
         data: &data,
         log_until: Offset(0),
         embedder: Arc::clone(&default_embedder()),
         bad_rows: &bad_rows,
+        hashes: &hashes,
         progress: &|_| {},
     };
     let group = registry

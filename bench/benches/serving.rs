@@ -32,6 +32,7 @@ fn serving(criterion: &mut Criterion) {
             .features(Lookup {
                 key,
                 features,
+                generation: catalog.generation,
                 as_of: None,
             })
             .expect("a user")

@@ -95,3 +95,82 @@ fn of_type(value: Value, dtype: DType) -> Value {
         _ => value,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use granary_registry::{FeatureKind, ValueColumns};
+    use proptest::prelude::*;
+
+    fn feature(dtype: DType, imputation: Imputation) -> Feature {
+        Feature {
+            name: "f".into(),
+            dtype,
+            kind: FeatureKind::Value {
+                columns: ValueColumns::One(vec!["f".into()]),
+            },
+            description: String::new(),
+            imputation: Some(imputation),
+            expectations: Vec::new(),
+        }
+    }
+
+    fn column(dtype: DType, values: &[Value]) -> ArrayRef {
+        let mut column = ColumnBuilder::new(dtype);
+        for value in values {
+            column.push(value);
+        }
+        column.finish(0)
+    }
+
+    proptest! {
+        #[test]
+        fn gaps_are_filled_with_what_the_training_part_alone_says(
+            rows in prop::collection::vec((prop::option::of(-50..50i32), 0..3usize), 1..40)
+        ) {
+            let parts: Vec<Part> =
+                rows.iter().map(|(_, part)| [Part::Train, Part::Valid, Part::Test][*part]).collect();
+            let values: Vec<Value> = rows
+                .iter()
+                .map(|(number, _)| number.map_or(Value::Null, |number| Value::Float(number.into())))
+                .collect();
+            let mut train: Vec<f64> = rows
+                .iter()
+                .filter(|(_, part)| *part == 0)
+                .filter_map(|(number, _)| number.map(f64::from))
+                .collect();
+            train.sort_by(f64::total_cmp);
+            let feature = feature(DType::Float, Imputation::Median);
+            let fitted = fit(&feature, &column(DType::Float, &values), &parts);
+            let Some((filled, fill)) = fitted else {
+                prop_assert!(train.is_empty());
+                return Ok(());
+            };
+            let half = |at: usize| train[at.min(train.len() - 1)];
+            let median = (half((train.len() - 1) / 2) + half(train.len() / 2)) / 2.0;
+            prop_assert_eq!(&fill.value, &Value::Float(median));
+            prop_assert_eq!(filled.null_count(), 0);
+            for (row, value) in values.iter().enumerate() {
+                let wanted = if value.is_null() { &fill.value } else { value };
+                prop_assert_eq!(&value_at(&filled, row), wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn the_most_frequent_value_does_not_depend_on_the_order_of_rows() {
+        let text = |text: &str| Value::Text(text.into());
+        let rows = [text("b"), text("a"), Value::Null, text("a"), text("b")];
+        let feature = feature(DType::Categorical, Imputation::MostFrequent);
+        let parts = [Part::Train; 5];
+        for turn in 0..rows.len() {
+            let mut rows = rows.clone();
+            rows.rotate_left(turn);
+            let fitted = fit(&feature, &column(DType::Categorical, &rows), &parts);
+            assert_eq!(
+                fitted.map(|(_, fill)| (fill.value, fill.filled)),
+                Some((text("a"), 1))
+            );
+        }
+    }
+}

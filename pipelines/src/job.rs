@@ -2,7 +2,8 @@
 //! whom to tell of progress. Gathers the history of a group for `build`, `materialize` and
 //! the labels.
 
-use std::sync::{Arc, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use granary_registry::{Entity, EventTime, FeatureGroup, Registry, Source};
@@ -33,9 +34,15 @@ pub struct Job<'a> {
     pub embedder: Arc<dyn Embedder>,
     /// What happens to rows that cannot be read.
     pub bad_rows: &'a BadRows,
+    /// Hashes of files, taken once per command.
+    pub hashes: &'a FileHashes,
     /// Told of work begun and done.
     pub progress: &'a (dyn Fn(Progress<'_>) + Sync),
 }
+
+/// Hashes of the files of sources, by the source's name.
+#[derive(Debug, Default)]
+pub struct FileHashes(Mutex<HashMap<String, Vec<FileHash>>>);
 
 /// What a job tells of itself.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +132,7 @@ impl<'a> Job<'a> {
         Ok(Gathered {
             fold,
             history,
-            files: files.hash()?,
+            files: self.files_of(source)?,
             rows_read,
         })
     }
@@ -133,7 +140,13 @@ impl<'a> Job<'a> {
     /// Files of a group with their hashes, without reading rows: what decides whether a
     /// stage can be skipped.
     pub fn files_of(&self, source: &Source) -> Result<Vec<FileHash>, Error> {
-        Ok(SourceFiles::find(source, self.data.root())?.hash()?)
+        let lock = || self.hashes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = lock().get(&source.name) {
+            return Ok(held.clone());
+        }
+        let hashes = SourceFiles::find(source, self.data.root())?.hash()?;
+        lock().insert(source.name.clone(), hashes.clone());
+        Ok(hashes)
     }
 
     /// One microsecond past the newest event of any event source.

@@ -33,7 +33,7 @@ mod stream; // events folded into stored rows one after another
 pub use error::Error;
 pub use event::{Event, replay};
 pub use imputation::Fill;
-pub use job::{Gathered, Job, Progress};
+pub use job::{FileHashes, Gathered, Job, Progress};
 pub use label::{Part, split};
 pub use lookup::Lookup;
 pub use point_in_time::Spine;

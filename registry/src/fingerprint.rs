@@ -40,6 +40,26 @@ pub(crate) fn of_group(group: &FeatureGroup, entity: &Entity, source: &Source) -
 }
 
 impl Registry {
+    /// Of one feature and what it is derived from: equal when its values mean the same,
+    /// whatever else its group holds. None for a name that the group does not have.
+    pub fn feature_fingerprint(&self, group: &str, feature: &str) -> Option<Fingerprint> {
+        let group = self.group(group)?;
+        let mut names = vec![feature.to_owned()];
+        let mut at = 0;
+        while at < names.len() {
+            if let FeatureKind::Derived(expression) = &group.feature(&names[at])?.kind {
+                names.extend(expression.columns().into_iter().map(str::to_owned));
+            }
+            at += 1;
+        }
+        let mut alone = group.clone();
+        alone
+            .features
+            .retain(|held| names.iter().any(|name| **name == *held.name));
+        let (entity, source) = (self.entity(&group.entity)?, self.source(&group.source)?);
+        Some(of_group(&alone, entity, source))
+    }
+
     /// Of everything in the registry but what is for people or for monitoring: descriptions,
     /// owners, tags and freshness.
     pub fn fingerprint(&self) -> Fingerprint {

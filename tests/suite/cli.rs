@@ -178,3 +178,42 @@ fn commands_go_to_the_server_that_owns_the_directory() {
     assert_eq!(server.terminate(), Some(0));
     assert!(!home.data().join("serving.json").exists());
 }
+
+#[test]
+fn a_model_outlives_new_features_and_refuses_changed_ones() {
+    let mut home = Home::with_demo(200, 22);
+    let text = fs::read_to_string(&home.registry).unwrap();
+    let rewritten = |home: &Home, text: &str| {
+        let path = home.data().join("registry.yaml");
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let purchases = "- {name: purchase_count, ";
+    let coupons = "- {name: coupons, dtype: int, aggregation: count, where: \"event_type = 'apply_coupon'\", windows: [7d, 30d]}\n      ";
+    assert!(text.contains(purchases), "the demo registry has changed");
+    let added = text.replace(purchases, &format!("{coupons}{purchases}"));
+    home.registry = rewritten(&home, &added);
+    home.ok(&["build"]);
+    home.ok(&["push"]);
+    let server = home.serve();
+    let user = server.get("/status").1["example"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (_, body) = server.get(&format!("/features/{user}/coupons_30d"));
+    assert!(body.to_string().contains("coupons_30d"), "{body}");
+    let (status, body) = server.post("/predict", &format!(r#"{{"user_id":"{user}"}}"#));
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(server.terminate(), Some(0));
+
+    let changed = added.replace("event_type = 'purchase'", "event_type = 'app_open'");
+    home.registry = rewritten(&home, &changed);
+    home.ok(&["build"]);
+    home.ok(&["push"]);
+    let server = home.serve();
+    let (status, body) = server.post("/predict", &format!(r#"{{"user_id":"{user}"}}"#));
+    assert!(
+        status >= 400 && body.to_string().contains("purchase"),
+        "{status} {body}"
+    );
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use granary_pipelines::source::BadRows;
 use granary_pipelines::text::Embedder;
-use granary_pipelines::{Job, Progress};
+use granary_pipelines::{FileHashes, Job, Progress};
 use granary_registry::{Clock, EventTime, Registry};
 use granary_storage::{DataDir, Log, LogOptions, Offset};
 
@@ -53,6 +53,8 @@ pub struct Context {
     pub registry_text: String,
     /// Turns text into vectors.
     pub embedder: Arc<dyn Embedder>,
+    /// Hashes of the source files, taken once.
+    pub hashes: FileHashes,
 }
 
 impl Common {
@@ -65,6 +67,7 @@ impl Common {
             registry,
             registry_text,
             embedder: default_embedder(),
+            hashes: FileHashes::default(),
         })
     }
 
@@ -97,6 +100,7 @@ impl Context {
             log_until,
             embedder: self.embedder.clone(),
             bad_rows,
+            hashes: &self.hashes,
             progress,
         }
     }

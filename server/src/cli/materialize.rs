@@ -1,7 +1,8 @@
 //! `granary materialize`: a training set at label instants.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use granary_pipelines::materialize::{self, Rows, TrainingSet};
@@ -207,21 +208,27 @@ fn manifest(
     inputs_fingerprint: &str,
     set: &TrainingSet,
 ) -> serde_json::Value {
-    let groups: HashMap<&str, String> = context
-        .registry
-        .groups
+    let registry = &context.registry;
+    let fingerprint = |(group, name): &(String, Arc<str>)| {
+        let print = registry.feature_fingerprint(group, name)?;
+        Some((format!("{group}:{name}"), print.to_string()))
+    };
+    let features: BTreeMap<String, String> =
+        service.features.iter().filter_map(fingerprint).collect();
+    let mut groups: Vec<&str> = service
+        .features
         .iter()
-        .filter(|group| service.features.iter().any(|(held, _)| *held == group.name))
-        .map(|group| (group.name.as_str(), group.fingerprint.to_string()))
+        .map(|(group, _)| group.as_str())
         .collect();
-    let versions: HashMap<&str, String> = groups
-        .keys()
+    groups.dedup();
+    let versions: BTreeMap<&str, String> = groups
+        .into_iter()
         .filter_map(|group| {
             let version = OfflineStore::new(&context.data)
                 .current(group)
                 .ok()
                 .flatten();
-            version.map(|version| (*group, version.name().to_owned()))
+            version.map(|version| (group, version.name().to_owned()))
         })
         .collect();
     json!({
@@ -229,7 +236,7 @@ fn manifest(
         "label": label.map(|label| &label.name),
         "label_column": label.map(|label| &label.column),
         "features": service.features.iter().map(|(group, name)| format!("{group}:{name}")).collect::<Vec<_>>(),
-        "groups": groups,
+        "feature_fingerprints": features,
         "offline_versions": versions,
         "registry_fingerprint": context.registry.fingerprint().to_string(),
         "inputs_fingerprint": inputs_fingerprint,

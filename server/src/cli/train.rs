@@ -101,7 +101,7 @@ pub(super) fn train(
     let lineage = Lineage {
         service: service.name.clone(),
         label: label.name.clone(),
-        groups: groups_of(&dataset.manifest),
+        features: fingerprints(&dataset.manifest),
         dataset: dataset.blake3.clone(),
         seed: args.seed,
         models: format!("{:?}", args.model),
@@ -188,10 +188,12 @@ fn algorithms(choice: ModelChoice) -> Vec<Algorithm> {
     }
 }
 
-fn groups_of(manifest: &serde_json::Value) -> BTreeMap<String, String> {
-    let groups = manifest.get("groups").and_then(|groups| groups.as_object());
+fn fingerprints(manifest: &serde_json::Value) -> BTreeMap<String, String> {
+    let prints = manifest
+        .get("feature_fingerprints")
+        .and_then(|prints| prints.as_object());
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-    groups
+    prints
         .into_iter()
         .flatten()
         .map(|(name, print)| (name.clone(), text(print)))

@@ -146,6 +146,7 @@ pub fn get(
     let lookup = Lookup {
         key,
         features,
+        generation: catalog.generation,
         as_of: instant(as_of),
     };
     let row = service.features(lookup).map_err(text)?;

@@ -135,15 +135,18 @@ async fn answer(
         service.features(Lookup {
             key: &entity,
             features: features.as_deref(),
+            generation: catalog.generation,
             as_of,
         })?
     } else {
         // An instant in the past may have to be computed from the log.
         let service = service.clone();
+        let generation = catalog.generation;
         off_thread(move || {
             let lookup = Lookup {
                 key: &entity,
                 features: features.as_deref(),
+                generation,
                 as_of,
             };
             service.features(lookup).map_err(ApiError::from)
@@ -207,6 +210,7 @@ impl Batch {
             .map(|(key, as_of)| Lookup {
                 key,
                 features,
+                generation: catalog.generation,
                 as_of: *as_of,
             })
             .collect();

@@ -7,6 +7,8 @@ use granary_registry::{DType, EventTime, Value};
 /// What is served at the moment; replaced as a whole by a push.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
+    /// The generation it describes; 0 before the first.
+    pub generation: u64,
     /// Name of the project.
     pub project: String,
     /// Name of the entity, `user`.
@@ -41,6 +43,8 @@ pub struct Lookup<'a> {
     pub key: &'a str,
     /// Positions in [`Catalog::features`]; none means all.
     pub features: Option<&'a [usize]>,
+    /// The generation of that catalog: positions of another one would be other features.
+    pub generation: u64,
     /// None means now, by the registry's clock.
     pub as_of: Option<EventTime>,
 }

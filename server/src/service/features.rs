@@ -1,8 +1,8 @@
 //! Reading features: of the stored states where they can answer, of the log where the
 //! instant lies before the entity's newest event.
 
-use granary_pipelines::Job;
 use granary_pipelines::source::BadRows;
+use granary_pipelines::{FileHashes, Job};
 use granary_registry::EventTime;
 use granary_storage::View;
 
@@ -63,6 +63,11 @@ impl Service {
         lookup: Lookup<'_>,
     ) -> Result<FeatureRow, ServiceError> {
         let serving = &generation.serving;
+        if lookup.features.is_some() && lookup.generation != generation.number {
+            return Err(ServiceError::Busy(
+                "a push has just replaced what is served; ask again".to_owned(),
+            ));
+        }
         let key = lookup.key.as_bytes();
         let features = lookup.features.unwrap_or(&generation.all);
         let unknown = || ServiceError::UnknownEntity {
@@ -115,6 +120,7 @@ impl Service {
             log_until: self.log_end(),
             embedder: self.inner.embedder.clone(),
             bad_rows: &BadRows::strict(),
+            hashes: &FileHashes::default(),
             progress: &|_| {},
         };
         Ok(self

@@ -119,7 +119,7 @@ impl Generation {
         for (group, version) in serving.groups.iter_mut().zip(&meta.versions) {
             group.built_until = Offset(version.log_offset);
         }
-        let catalog = Arc::new(catalog(&serving));
+        let catalog = Arc::new(catalog(number, &serving));
         let all = (0..serving.features.len()).collect();
         Ok(Generation {
             number,
@@ -141,7 +141,7 @@ impl Generation {
     }
 }
 
-fn catalog(serving: &Serving) -> Catalog {
+fn catalog(generation: u64, serving: &Serving) -> Catalog {
     let features = serving.features.iter().map(|served| {
         let fold = &serving.groups[served.group].fold;
         let group = serving.registry.group(&fold.name);
@@ -162,6 +162,7 @@ fn catalog(serving: &Serving) -> Catalog {
         }
     });
     Catalog {
+        generation,
         project: serving.registry.project.clone(),
         entity: serving.entity.name.clone(),
         key: serving.entity.key.clone(),

@@ -1,7 +1,7 @@
 //! Churn probabilities: the serving model over features looked up, sent along, or both.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use granary_models::Model;
 use granary_registry::Value;
@@ -12,6 +12,7 @@ use super::Service;
 use super::answer::{Lookup, Prediction, Subject};
 use super::error::ServiceError;
 use super::generation::Generation;
+use super::ingest::lock;
 
 /// Kept beside a model: what it was trained from, so that it is never served over features
 /// that mean something else.
@@ -21,8 +22,8 @@ pub struct Lineage {
     pub service: String,
     /// The label it predicts.
     pub label: String,
-    /// Fingerprints of the groups that its features come from.
-    pub groups: BTreeMap<String, String>,
+    /// Fingerprints of its features, by `group:feature`.
+    pub features: BTreeMap<String, String>,
     /// blake3 of the training set.
     pub dataset: String,
     /// Seed of the training.
@@ -38,6 +39,8 @@ pub(super) struct LoadedModel {
     pub(super) model: Model,
     pub(super) metrics: String,
     lineage: Lineage,
+    /// Where its features stand in a generation, found once for each.
+    places: Mutex<Option<(u64, Arc<[usize]>)>>,
 }
 
 /// Files of a model's version.
@@ -108,6 +111,7 @@ impl Service {
             model,
             metrics,
             lineage,
+            places: Mutex::new(None),
         }))
     }
 
@@ -126,6 +130,7 @@ impl Service {
             let lookup = Lookup {
                 key,
                 features: Some(places),
+                generation: generation.number,
                 as_of: None,
             };
             let row = self.read(generation, view, lookup)?;
@@ -172,17 +177,28 @@ impl Service {
 impl LoadedModel {
     /// Where the model's features stand in a generation; refuses one whose definitions
     /// differ from those it learnt from.
-    fn places(&self, generation: &Generation) -> Result<Vec<usize>, ServiceError> {
+    fn places(&self, generation: &Generation) -> Result<Arc<[usize]>, ServiceError> {
+        let mut held = lock(&self.places);
+        if let Some((_, places)) = held.as_ref().filter(|(of, _)| *of == generation.number) {
+            return Ok(places.clone());
+        }
+        let places = self.find_places(generation)?;
+        *held = Some((generation.number, places.clone()));
+        Ok(places)
+    }
+
+    fn find_places(&self, generation: &Generation) -> Result<Arc<[usize]>, ServiceError> {
         let mismatch = |reason: String| ServiceError::ModelMismatch {
             model: format!("{} {}", self.name, self.version),
             reason,
         };
-        for group in &generation.serving.groups {
-            let name = &group.fold.name;
-            let learnt = self.lineage.groups.get(name);
-            if learnt.is_some_and(|learnt| *learnt != group.fold.fingerprint.to_string()) {
+        let registry = &generation.serving.registry;
+        for (name, learnt) in &self.lineage.features {
+            let (group, feature) = name.split_once(':').unwrap_or_default();
+            let served = registry.feature_fingerprint(group, feature);
+            if served.is_none_or(|served| served.to_string() != *learnt) {
                 return Err(mismatch(format!(
-                    "group `{name}` was defined otherwise when it was trained; run `granary materialize` and `granary train`"
+                    "feature `{name}` is gone or was defined otherwise when it was trained; run `granary materialize` and `granary train`"
                 )));
             }
         }

@@ -128,6 +128,7 @@ impl Catalog {
             .and_then(|group| registry.entity(&group.entity));
         let entity = entity.or(registry.entities.first());
         Catalog {
+            generation: 0,
             project: registry.project.clone(),
             entity: entity.map_or_else(String::new, |entity| entity.name.clone()),
             key: entity.map_or_else(|| "user_id".to_owned(), |entity| entity.key.clone()),

@@ -47,6 +47,7 @@ fn row(
     match service.features(Lookup {
         key,
         features,
+        generation: catalog.generation,
         as_of: None,
     }) {
         Ok(row) => Ok(Some(row)),
