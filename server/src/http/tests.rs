@@ -81,7 +81,6 @@ async fn nothing_loaded_is_said_with_503() {
         get("/features/7?features=age").await,
         get("/features/7/age").await,
         post("/features", r#"{"user_ids": ["7"]}"#).await,
-        post("/events", r#"{"id": 1}"#).await,
     ] {
         let (status, code, message) = answer.error();
         assert_eq!((status, code.as_str()), (503, "nothing_loaded"));

@@ -31,15 +31,18 @@ impl Service {
             .collect())
     }
 
-    /// Whether an entity has a row.
+    /// Whether an entity has a row. Before the first push none has.
     pub fn contains(&self, key: &str) -> Result<bool, ServiceError> {
-        Ok(self.current()?.1.contains(key.as_bytes())?)
+        Ok(self.inner.store.view().contains(key.as_bytes())?)
     }
 
     /// Keys in order, after one, at most `limit`.
     pub fn keys(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, ServiceError> {
-        let (_, view) = self.current()?;
-        let rows = view.scan(after.map(str::as_bytes), limit)?;
+        let rows = self
+            .inner
+            .store
+            .view()
+            .scan(after.map(str::as_bytes), limit)?;
         Ok(rows
             .into_iter()
             .map(|(key, _)| String::from_utf8_lossy(&key).into_owned())
@@ -48,7 +51,7 @@ impl Service {
 
     /// Number of entities.
     pub fn len(&self) -> Result<u64, ServiceError> {
-        Ok(self.current()?.1.len())
+        Ok(self.inner.store.view().len())
     }
 
     /// Whether nothing is loaded.
