@@ -36,7 +36,7 @@ pub enum ProtocolError {
     /// A quote that is not closed.
     #[error("Protocol error: unbalanced quotes in request")]
     Quotes,
-    /// More than [`MAX_REQUEST`] in one request.
+    /// More than `MAX_REQUEST` in one request.
     #[error("Protocol error: too big request")]
     LongRequest,
 }
