@@ -147,7 +147,7 @@ mod tests {
                 return Ok(());
             };
             let half = |at: usize| train[at.min(train.len() - 1)];
-            let median = (half((train.len() - 1) / 2) + half(train.len() / 2)) / 2.0;
+            let median = half((train.len() - 1) / 2).midpoint(half(train.len() / 2));
             prop_assert_eq!(&fill.value, &Value::Float(median));
             prop_assert_eq!(filled.null_count(), 0);
             for (row, value) in values.iter().enumerate() {

@@ -81,6 +81,15 @@ fn both_doors_and_the_raw_tables_agree() {
             );
         }
     }
+    // Any feature alone is the same as among all: reads decode only what is asked for.
+    for user in raw.users.iter().take(10) {
+        for (name, value) in features(&server, &format!("/features/{user}")) {
+            let path = format!("/features/{user}?features={name}");
+            assert_eq!(features(&server, &path)[&name], value, "{path}");
+            let alone: Option<String> = redis.hget(format!("user:{user}"), &name).unwrap();
+            assert_eq!(alone.is_none(), value.is_null(), "{user} {name}");
+        }
+    }
     let user = &raw.users[0];
     let over_cli: Json = serde_json::from_str(&home.ok(&["get", user, "--json"])).unwrap();
     assert_eq!(

@@ -78,13 +78,16 @@ impl Service {
             key: lookup.key.to_owned(),
         };
         let row = view.row(key)?.ok_or_else(unknown)?;
+        // Left out, vectors cost nothing; features that need them were not asked for.
         let vectors = if serving.needs_vectors(features) {
-            view.vectors(key)?
+            Some(view.vectors(key)?)
         } else {
             None
         };
-        let vectors = vectors.as_deref().unwrap_or_default();
-        let open = serving.open(lookup.key, &row, Some(vectors), features)?;
+        let vectors = vectors
+            .as_ref()
+            .map(|held| held.as_deref().unwrap_or_default());
+        let open = serving.open(lookup.key, &row, vectors, features)?;
         let after_newest = open
             .newest()
             .map(|newest| EventTime(newest.0.saturating_add(1)));
