@@ -14,6 +14,9 @@ use super::error::ServiceError;
 use super::rows::StagedRows;
 use super::{Inner, JsonObject, Service, cell};
 
+/// Memory that changed rows may take before writers wait for a flush.
+const MOST_STAGED: usize = 128 << 20;
+
 /// What only one thread at a time may touch.
 pub(super) struct Writer {
     pub(super) log: Log,
@@ -231,6 +234,17 @@ impl Inner {
             });
             // A client that went away needs no answer; its events are in the log.
             let _ = request.answer.send(answer);
+        }
+        self.hold_back(writer);
+    }
+
+    /// A flush that lags holds writers back: past the bound they wait for one of their own.
+    fn hold_back(&self, writer: &Writer) {
+        if self.store.staged_bytes() > MOST_STAGED {
+            let flush = self.store.begin_flush(writer.log.end(), self.data_clock());
+            if let Err(error) = flush.commit() {
+                tracing::error!(%error, "changed rows were not flushed; they are in the log");
+            }
         }
     }
 

@@ -87,6 +87,11 @@ impl Service {
             reached,
             &mut rows,
         )?;
+        // So that little is left to do while ingest waits.
+        loader.settle()?;
+        let mut rows = LoadedRows {
+            loader: &mut loader,
+        };
         let writer = lock(&self.inner.writer);
         let end = writer.log.end();
         caught_up.add(catch_up(
