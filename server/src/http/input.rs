@@ -3,12 +3,11 @@
 
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::{HttpRequest, web};
-use granary_registry::EventTime;
+use granary_registry::{EventTime, nearest};
 use serde_json::{Map, Value as Json};
 
 use super::convert::show;
 use super::error::ApiError;
-use super::nearest::nearest;
 use crate::service::{Catalog, ServiceError};
 
 /// Longest body, except that of `/events`.
@@ -110,7 +109,7 @@ pub(super) fn position(catalog: &Catalog, name: &str) -> Result<usize, ServiceEr
         .position(|feature| &*feature.name == name);
     found.ok_or_else(|| {
         let names = catalog.features.iter().map(|feature| &*feature.name);
-        let nearest = nearest(name, names).map(str::to_owned);
+        let nearest = nearest(name, names);
         ServiceError::UnknownFeature {
             name: name.to_owned(),
             nearest,
@@ -217,7 +216,7 @@ fn known(name: &str, place: &str, allowed: &[&'static str]) -> Result<(), ApiErr
     if allowed.contains(&name) {
         return Ok(());
     }
-    let nearest = nearest(name, allowed.iter().copied()).map(str::to_owned);
+    let nearest = nearest(name, allowed.iter().copied());
     Err(ApiError::UnknownField {
         field: place.to_owned(),
         nearest,

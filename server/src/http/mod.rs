@@ -14,7 +14,6 @@ mod status; // GET /status
 mod convert; // a JSON value -> a feature's value
 mod input; // queries and bodies -> checked fields
 pub(crate) mod json; // answers -> bytes
-mod nearest; // the name that was probably meant
 
 mod error; // refusals -> statuses and bodies
 pub mod schema; // the shapes, for the OpenAPI document
