@@ -192,10 +192,11 @@ fn a_model_outlives_new_features_and_refuses_changed_ones() {
     let coupons = "- {name: coupons, dtype: int, aggregation: count, where: \"event_type = 'apply_coupon'\", windows: [7d, 30d]}\n      ";
     assert!(text.contains(purchases), "the demo registry has changed");
     let added = text.replace(purchases, &format!("{coupons}{purchases}"));
+    // Beside a running server: a push brings the registry along.
+    let server = home.serve();
     home.registry = rewritten(&home, &added);
     home.ok(&["build"]);
     home.ok(&["push"]);
-    let server = home.serve();
     let user = server.get("/status").1["example"]
         .as_str()
         .unwrap()
@@ -204,13 +205,15 @@ fn a_model_outlives_new_features_and_refuses_changed_ones() {
     assert!(body.to_string().contains("coupons_30d"), "{body}");
     let (status, body) = server.post("/predict", &format!(r#"{{"user_id":"{user}"}}"#));
     assert_eq!(status, 200, "{body}");
-    assert_eq!(server.terminate(), Some(0));
+    let event = format!(r#"{{"user_id":"{user}","event_type":"apply_coupon"}}"#);
+    let before = server.number(&user, "coupons_7d");
+    assert_eq!(server.post("/events", &event).0, 200);
+    assert_eq!(server.number(&user, "coupons_7d"), before + 1.0);
 
     let changed = added.replace("event_type = 'purchase'", "event_type = 'app_open'");
     home.registry = rewritten(&home, &changed);
     home.ok(&["build"]);
     home.ok(&["push"]);
-    let server = home.serve();
     let (status, body) = server.post("/predict", &format!(r#"{{"user_id":"{user}"}}"#));
     assert!(
         status >= 400 && body.to_string().contains("purchase"),

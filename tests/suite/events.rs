@@ -6,15 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::agreement::iso;
 use crate::oracle::Raw;
-use crate::support::{Home, Server};
-
-fn number(server: &Server, user: &str, feature: &str) -> f64 {
-    let (status, body) = server.get(&format!("/features/{user}"));
-    assert_eq!(status, 200, "{body}");
-    body["features"][feature]
-        .as_f64()
-        .unwrap_or_else(|| panic!("{feature}: {body}"))
-}
+use crate::support::Home;
 
 fn purchase(user: &str, id: &str, time: i64) -> Json {
     json!({
@@ -32,14 +24,14 @@ fn an_event_is_visible_at_once_and_survives_a_kill() {
     let raw = Raw::read(&home.data().join("raw"));
     let (user, now) = (raw.users[0].clone(), raw.clock());
     let server = home.serve();
-    let before = number(&server, &user, "purchase_count");
+    let before = server.number(&user, "purchase_count");
     let (status, receipt) = server.post("/events", &purchase(&user, "live-1", now).to_string());
     assert_eq!(
         (status, &receipt["accepted"]),
         (200, &json!(1)),
         "{receipt}"
     );
-    assert_eq!(number(&server, &user, "purchase_count"), before + 1.0);
+    assert_eq!(server.number(&user, "purchase_count"), before + 1.0);
     let mut redis = server.redis();
     let over_resp: String = redis
         .hget(format!("user:{user}"), "purchase_count")
@@ -47,7 +39,7 @@ fn an_event_is_visible_at_once_and_survives_a_kill() {
     assert_eq!(over_resp.parse::<f64>().unwrap(), before + 1.0);
     server.kill();
     let server = home.serve();
-    assert_eq!(number(&server, &user, "purchase_count"), before + 1.0);
+    assert_eq!(server.number(&user, "purchase_count"), before + 1.0);
 }
 
 #[test]
@@ -56,21 +48,21 @@ fn copies_count_once_and_late_events_wait_for_the_build() {
     let raw = Raw::read(&home.data().join("raw"));
     let (user, now) = (raw.users[0].clone(), raw.clock());
     let server = home.serve();
-    let before = number(&server, &user, "purchase_count");
+    let before = server.number(&user, "purchase_count");
     let first = purchase(&user, "live-1", now);
     let late = purchase(&user, "late-1", now - 30 * 86_400_000_000);
     let body = json!([first, first, late]).to_string();
     let (status, receipt) = server.post("/events", &body);
     assert_eq!(status, 200, "{receipt}");
     assert_eq!(receipt, json!({"accepted": 3, "duplicates": 1, "late": 1}));
-    assert_eq!(number(&server, &user, "purchase_count"), before + 1.0);
+    assert_eq!(server.number(&user, "purchase_count"), before + 1.0);
     home.ok(&["build"]);
     home.ok(&["push"]);
-    assert_eq!(number(&server, &user, "purchase_count"), before + 2.0);
+    assert_eq!(server.number(&user, "purchase_count"), before + 2.0);
     // What was built and pushed is not folded in again after a restart.
     assert_eq!(server.terminate(), Some(0));
     let server = home.serve();
-    assert_eq!(number(&server, &user, "purchase_count"), before + 2.0);
+    assert_eq!(server.number(&user, "purchase_count"), before + 2.0);
 }
 
 #[test]
@@ -81,7 +73,7 @@ fn a_user_who_was_never_seen_begins_with_the_first_event() {
     let (status, body) = server.get("/features/newcomer");
     assert_eq!(status, 404, "{body}");
     server.post("/events", &purchase("newcomer", "n-1", now).to_string());
-    assert_eq!(number(&server, "newcomer", "total_events"), 1.0);
+    assert_eq!(server.number("newcomer", "total_events"), 1.0);
     let (status, body) = server.post("/predict", r#"{"user_id":"newcomer"}"#);
     assert_eq!(status, 200, "{body}");
 }
@@ -92,7 +84,7 @@ fn a_bad_event_refuses_the_whole_request_and_says_why() {
     let raw = Raw::read(&home.data().join("raw"));
     let (user, now) = (raw.users[0].clone(), raw.clock());
     let server = home.serve();
-    let before = number(&server, &user, "total_events");
+    let before = server.number(&user, "total_events");
     let good = purchase(&user, "good", now);
     let cases = [
         (
@@ -118,7 +110,7 @@ fn a_bad_event_refuses_the_whole_request_and_says_why() {
         let body = body.to_string();
         assert!(body.contains(named) && body.contains('1'), "{body}");
     }
-    assert_eq!(number(&server, &user, "total_events"), before);
+    assert_eq!(server.number(&user, "total_events"), before);
 }
 
 #[test]

@@ -122,6 +122,15 @@ impl Server {
         answer(request.send(body).unwrap())
     }
 
+    /// One feature of one user.
+    pub(crate) fn number(&self, user: &str, feature: &str) -> f64 {
+        let (status, body) = self.get(&format!("/features/{user}"));
+        assert_eq!(status, 200, "{body}");
+        body["features"][feature]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{feature}: {body}"))
+    }
+
     /// A connection of a Redis client.
     pub(crate) fn redis(&self) -> redis::Connection {
         redis::Client::open(format!("redis://{}/", self.resp))

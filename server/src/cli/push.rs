@@ -22,30 +22,30 @@ pub(super) struct Args {
 /// Runs it.
 pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
-    let bar = Bar::new("push");
-    let follow = |progress: Progress<'_>| bar.follow(progress);
-    let request = PushRequest { force: args.force };
-    let report = push(&context, request, &follow)?;
-    drop(bar);
-    stage(&report).print(common.json);
+    push(&context, args.force, ServiceOptions::default())?.print(common.json);
     Ok(())
 }
 
-fn push(
+/// Pushes through the server if one is running, else into the store itself.
+pub(super) fn push(
     context: &Context,
-    request: PushRequest,
-    follow: &dyn Fn(Progress<'_>),
-) -> anyhow::Result<PushReport> {
-    match control::connect(&context.data)? {
-        Some(server) => server.ask(&Request::Push(request), follow),
-        None => Ok(context
-            .service(ServiceOptions::default())?
-            .push(request, follow)?),
-    }
+    force: bool,
+    options: ServiceOptions,
+) -> anyhow::Result<Stage> {
+    let bar = Bar::new("push");
+    let follow = |progress: Progress<'_>| bar.follow(progress);
+    let request = PushRequest {
+        registry: context.registry_text.clone(),
+        force,
+    };
+    let report: PushReport = match control::connect(&context.data)? {
+        Some(server) => server.ask(&Request::Push(request), &follow)?,
+        None => context.service(options)?.push(&request, &follow)?,
+    };
+    Ok(stage(&report))
 }
 
-/// What a push did, as a stage.
-pub(super) fn stage(report: &PushReport) -> Stage {
+fn stage(report: &PushReport) -> Stage {
     let detail = format!("generation {}", report.generation);
     if report.unchanged {
         return Stage::skipped("push", detail);

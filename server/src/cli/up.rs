@@ -3,16 +3,13 @@
 
 use std::time::Instant;
 
-use granary_pipelines::Progress;
-
 use super::build::{self, BadRowArgs};
 use super::context::{Common, Context};
 use super::serve::{self, Bound, Doors};
-use super::show::Bar;
 use super::stage::Stage;
 use super::{materialize, push, synth, train};
 use crate::control::{self, Request};
-use crate::service::{PushReport, PushRequest, Service};
+use crate::service::Service;
 
 /// The whole job: demo data if there are none, build, materialize, push, train, serve
 #[derive(clap::Args, Debug)]
@@ -49,16 +46,12 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     } else {
         Some(serve::bind(&args.doors)?)
     };
-    let running = control::connect(&context.data)?.is_some();
-    let service = match (running, args.no_serve) {
-        (true, false) => anyhow::bail!(
-            "a server is running on {}; use `granary build`, `materialize`, `push` and `train` beside it, or `granary up --no-serve`",
-            context.data.root().display()
-        ),
-        (true, true) => None,
-        (false, _) => Some(()),
-    };
-    stages(common, &context, args, service.is_none())?;
+    anyhow::ensure!(
+        args.no_serve || control::connect(&context.data)?.is_none(),
+        "a server is running on {}; use `granary build`, `materialize`, `push` and `train` beside it, or `granary up --no-serve`",
+        context.data.root().display()
+    );
+    stages(common, &context, args)?;
     if !common.json {
         println!(
             "  {:<34} {:>25.2} s",
@@ -73,7 +66,7 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     })
 }
 
-fn stages(common: &Common, context: &Context, args: &Args, running: bool) -> anyhow::Result<()> {
+fn stages(common: &Common, context: &Context, args: &Args) -> anyhow::Result<()> {
     let tell = |stage: &Stage| stage.print(common.json);
     let lock = context.data.lock_builder()?;
     if synth::is_empty(&context.data) {
@@ -99,7 +92,7 @@ fn stages(common: &Common, context: &Context, args: &Args, running: bool) -> any
         bad_rows: args.bad_rows,
     };
     tell(&materialize::materialize(context, &lock, &set)?);
-    tell(&push::stage(&push(context, args, running)?));
+    tell(&push::push(context, args.force, args.doors.options())?);
     let training = train::Args {
         model: train::ModelChoice::All,
         seed: args.seed,
@@ -111,22 +104,10 @@ fn stages(common: &Common, context: &Context, args: &Args, running: bool) -> any
     if let Some(outcome) = outcome.filter(|_| !common.json) {
         outcome.print();
     }
-    if running && let Some(server) = control::connect(&context.data)? {
+    if let Some(server) = control::connect(&context.data)? {
         server.ask::<()>(&Request::ReloadModel, &|_| {})?;
     }
     Ok(())
-}
-
-fn push(context: &Context, args: &Args, running: bool) -> anyhow::Result<PushReport> {
-    let bar = Bar::new("push");
-    let follow = |progress: Progress<'_>| bar.follow(progress);
-    let request = PushRequest { force: args.force };
-    match control::connect(&context.data)?.filter(|_| running) {
-        Some(server) => server.ask(&Request::Push(request), &follow),
-        None => Ok(context
-            .service(args.doors.options())?
-            .push(request, &follow)?),
-    }
 }
 
 /// A box of things to try, with a real key.

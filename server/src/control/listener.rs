@@ -18,7 +18,7 @@ use crate::http::json;
 use crate::service::{Lookup, Service, Subject};
 
 /// Longest request line.
-const LONGEST: u64 = 1 << 20;
+const LONGEST: u64 = 16 << 20;
 
 /// The socket, as long as it is listened on.
 pub struct ControlListener {
@@ -118,7 +118,7 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
         });
     };
     match request {
-        Request::Push(request) => shape(service.push(request, &progress).map_err(text)?),
+        Request::Push(request) => shape(service.push(&request, &progress).map_err(text)?),
         Request::CloseSegment => shape(service.close_segment().map_err(text)?.0),
         Request::ReloadModel => {
             service.reload_model();

@@ -33,7 +33,7 @@ impl WallClock {
 impl Service {
     /// "Now" by the registry's clock.
     pub fn now(&self) -> EventTime {
-        match self.inner.registry.clock {
+        match self.inner.definition().registry.clock {
             Clock::Wall => self.inner.wall.now(),
             Clock::Data => EventTime(self.inner.data_clock.load(Ordering::Acquire)),
         }

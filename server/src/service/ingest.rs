@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
 use granary_pipelines::{Event, Streamed, fold_events};
-use granary_registry::{DType, EventTime, Source, Value};
+use granary_registry::{DType, EventTime, Registry, Source, Value};
 use granary_storage::{Kind, Log, Offset};
 
 use super::answer::Receipt;
@@ -38,11 +38,15 @@ impl Service {
         source: Option<&str>,
         events: &[JsonObject],
     ) -> Result<Receipt, ServiceError> {
-        let source = self.event_source(source)?;
+        let definition = self.inner.definition();
+        let registry = &definition.registry;
+        let source = event_source(registry, source)?;
+        let entity = registry.entity(&source.entity);
+        let key = entity.map_or("", |entity| entity.key.as_str());
         let limit = self.newest_allowed();
         let mut checked = Vec::with_capacity(events.len());
         for (index, event) in events.iter().enumerate() {
-            checked.push(self.check_event(source, index, event, limit)?);
+            checked.push(self.check_event(source, key, index, event, limit)?);
         }
         if checked.is_empty() {
             return Ok(Receipt::default());
@@ -72,38 +76,6 @@ impl Service {
         })
     }
 
-    fn event_source(&self, name: Option<&str>) -> Result<&Source, ServiceError> {
-        let registry = &self.inner.registry;
-        let takes_events = |source: &&Source| {
-            source.event_time.is_some()
-                && registry
-                    .groups
-                    .iter()
-                    .any(|group| group.source == source.name)
-        };
-        let known = || {
-            let names: Vec<&str> = registry
-                .sources
-                .iter()
-                .filter(takes_events)
-                .map(|source| source.name.as_str())
-                .collect();
-            names.join("`, `")
-        };
-        let found = match name {
-            Some(name) => registry.source(name).filter(takes_events),
-            None => registry.sources.iter().find(takes_events),
-        };
-        found.ok_or_else(|| ServiceError::BadInput {
-            field: "source".to_owned(),
-            reason: format!(
-                "`{}` takes no events; those that do: `{}`",
-                name.unwrap_or("(none given)"),
-                known()
-            ),
-        })
-    }
-
     /// The instant past which an event is refused as coming from the future.
     fn newest_allowed(&self) -> EventTime {
         EventTime(
@@ -118,6 +90,7 @@ impl Service {
     fn check_event(
         &self,
         source: &Source,
+        key: &str,
         index: usize,
         event: &JsonObject,
         limit: EventTime,
@@ -163,8 +136,6 @@ impl Service {
                 .fields
                 .push((time_column.to_owned(), Value::Timestamp(self.now()))),
         }
-        let entity = self.inner.registry.entity(&source.entity);
-        let key = entity.map_or("", |entity| entity.key.as_str());
         if granary_pipelines::key_bytes(event.field(key)).is_none() {
             return Err(wrong(
                 key,
@@ -269,6 +240,41 @@ impl Inner {
         }
         Ok(streamed)
     }
+}
+
+/// The source that a request names, or the only one there is to name.
+fn event_source<'a>(
+    registry: &'a Registry,
+    name: Option<&str>,
+) -> Result<&'a Source, ServiceError> {
+    let takes_events = |source: &&Source| {
+        source.event_time.is_some()
+            && registry
+                .groups
+                .iter()
+                .any(|group| group.source == source.name)
+    };
+    let known = || {
+        let names: Vec<&str> = registry
+            .sources
+            .iter()
+            .filter(takes_events)
+            .map(|source| source.name.as_str())
+            .collect();
+        names.join("`, `")
+    };
+    let found = match name {
+        Some(name) => registry.source(name).filter(takes_events),
+        None => registry.sources.iter().find(takes_events),
+    };
+    found.ok_or_else(|| ServiceError::BadInput {
+        field: "source".to_owned(),
+        reason: format!(
+            "`{}` takes no events; those that do: `{}`",
+            name.unwrap_or("(none given)"),
+            known()
+        ),
+    })
 }
 
 /// One sync for all requests of a group. Gives back the positions of their events.

@@ -4,6 +4,7 @@
 mod answer; // what the use cases take and give back
 mod cell; // JSON values by the registry's types
 mod clock; // where "now" comes from
+mod definition; // the registry in force
 mod error; // why a use case was refused
 mod features; // reading features
 mod flush; // changed rows to disk, in the background
@@ -32,9 +33,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
 use granary_pipelines::text::Embedder;
-use granary_registry::{EventTime, Registry, Span};
+use granary_registry::{EventTime, Span};
 use granary_storage::{DataDir, OnlineStore, ServerLock, View};
 
+use self::definition::Definition;
 use self::generation::Generation;
 use self::ingest::{Request, Writer};
 use self::predict::LoadedModel;
@@ -52,9 +54,8 @@ struct Inner {
     data: DataDir,
     /// Held as long as the files are.
     _lock: ServerLock,
-    /// As it stands in the file; the generation has the one it was built from.
-    registry: Registry,
-    registry_text: String,
+    /// The generation has the one it was built from.
+    definition: RwLock<Arc<Definition>>,
     embedder: Arc<dyn Embedder>,
     store: OnlineStore,
     generation: RwLock<Option<Arc<Generation>>>,
@@ -87,13 +88,8 @@ impl Service {
     pub fn catalog(&self) -> Arc<Catalog> {
         match self.inner.generation() {
             Some(generation) => generation.catalog.clone(),
-            None => Arc::new(Catalog::unloaded(&self.inner.registry)),
+            None => Arc::new(Catalog::unloaded(&self.inner.definition().registry)),
         }
-    }
-
-    /// The registry as it stands in the file.
-    pub fn registry(&self) -> &Registry {
-        &self.inner.registry
     }
 
     /// The generation served and a view of its rows.

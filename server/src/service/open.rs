@@ -10,6 +10,7 @@ use granary_registry::{EventTime, Registry, Span};
 use granary_storage::{DataDir, Log, LogOptions, LogReader, Offset, OnlineOptions, OnlineStore};
 
 use super::clock::WallClock;
+use super::definition::Definition;
 use super::error::ServiceError;
 use super::generation::{Generation, GenerationMeta};
 use super::ingest::Writer;
@@ -75,10 +76,13 @@ impl Service {
         };
         let clock = info.as_ref().map_or(EventTime(0), |info| info.clock);
         let flushed = info.as_ref().map_or(Offset(0), |info| info.log_offset);
+        let definition = Definition {
+            text: registry_text.to_owned(),
+            registry,
+        };
         let inner = Inner {
             _lock: lock,
-            registry,
-            registry_text: registry_text.to_owned(),
+            definition: RwLock::new(Arc::new(definition)),
             embedder,
             store,
             generation: RwLock::new(generation),

@@ -82,7 +82,8 @@ impl Service {
     }
 
     fn load_model(&self) -> Result<Option<LoadedModel>, ServiceError> {
-        let registry = &self.inner.registry;
+        let definition = self.inner.definition();
+        let registry = &definition.registry;
         let Some(service) = registry
             .services
             .iter()

@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use granary_pipelines::{Progress, catch_up, push};
-use granary_registry::{Entity, EventTime};
+use granary_registry::{Entity, EventTime, Registry};
 use granary_storage::{LogReader, OfflineStore, Offset, Version};
 use serde::{Deserialize, Serialize};
 
 use super::Service;
+use super::definition::Definition;
 use super::error::ServiceError;
 use super::generation::{Generation, GenerationMeta};
 use super::ingest::lock;
 use super::rows::LoadedRows;
 
 /// What a push asks for.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PushRequest {
+    /// Text of the registry that the versions were built under; the service goes on with it.
+    pub registry: String,
     /// Loads even versions that are older than those served, or the very same.
     pub force: bool,
 }
@@ -43,17 +46,18 @@ impl Service {
     /// Loads the newest version of every group.
     pub fn push(
         &self,
-        request: PushRequest,
+        request: &PushRequest,
         progress: &dyn Fn(Progress<'_>),
     ) -> Result<PushReport, ServiceError> {
         let Ok(_one) = self.inner.pushing.try_lock() else {
             return Err(ServiceError::Busy("another push is running".to_owned()));
         };
         let started = Instant::now();
-        let entity = self.served_entity()?;
-        let versions = self.newest_versions(&entity)?;
+        let definition = Arc::new(Definition::parse(&request.registry)?);
+        let entity = served_entity(&definition.registry)?;
+        let versions = self.newest_versions(&definition.registry, &entity)?;
         let meta = GenerationMeta::new(
-            &self.inner.registry_text,
+            &definition.text,
             self.inner.embedder.id(),
             &entity.name,
             &versions,
@@ -116,6 +120,7 @@ impl Service {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             loader.publish(end, self.inner.data_clock(), &meta.to_bytes())?;
             *current = Some(Arc::new(generation));
+            self.inner.define(definition);
         }
         drop(writer);
         self.reload_model();
@@ -129,22 +134,15 @@ impl Service {
         ))
     }
 
-    fn served_entity(&self) -> Result<Entity, ServiceError> {
-        let registry = &self.inner.registry;
-        let name = registry.groups.first().map(|group| &group.entity);
-        let entity = name.and_then(|name| registry.entity(name));
-        entity.cloned().ok_or_else(|| ServiceError::BadInput {
-            field: "registry".to_owned(),
-            reason: "has no feature group; add one under `feature_groups`".to_owned(),
-        })
-    }
-
     /// The newest version of each of the entity's groups; every one must have been built
     /// under the registry's present definition.
-    fn newest_versions(&self, entity: &Entity) -> Result<Vec<Version>, ServiceError> {
+    fn newest_versions(
+        &self,
+        registry: &Registry,
+        entity: &Entity,
+    ) -> Result<Vec<Version>, ServiceError> {
         let store = OfflineStore::new(&self.inner.data);
         let mut versions = Vec::new();
-        let registry = &self.inner.registry;
         for group in registry
             .groups
             .iter()
@@ -199,6 +197,16 @@ impl Service {
         };
         Ok(same(&generation.meta) == same(meta) && generation.meta.registry == meta.registry)
     }
+}
+
+/// The entity that the first group describes.
+fn served_entity(registry: &Registry) -> Result<Entity, ServiceError> {
+    let name = registry.groups.first().map(|group| &group.entity);
+    let entity = name.and_then(|name| registry.entity(name));
+    entity.cloned().ok_or_else(|| ServiceError::BadInput {
+        field: "registry".to_owned(),
+        reason: "has no feature group; add one under `feature_groups`".to_owned(),
+    })
 }
 
 fn report(

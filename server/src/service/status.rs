@@ -51,7 +51,7 @@ impl Service {
             return vec!["nothing is loaded: run `granary build` and `granary push`".to_owned()];
         };
         let mut notes = Vec::new();
-        for group in &self.inner.registry.groups {
+        for group in &self.inner.definition().registry.groups {
             let served = generation
                 .serving
                 .groups
@@ -88,6 +88,7 @@ fn group_status(
     let watermark = version.watermark.filter(|_| is_live);
     let age = watermark.map(|watermark| now.0.saturating_sub(watermark).max(0));
     let freshness = inner
+        .definition()
         .registry
         .group(&version.group)
         .and_then(|group| group.freshness);
