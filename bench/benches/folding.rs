@@ -33,23 +33,17 @@ fn folding(criterion: &mut Criterion) {
     let group = registry
         .group("user_activity_features")
         .expect("a group of the demo registry");
-    let gathered = job.gather(group).expect("the demo's events");
+    let states = batch::fold(&job, group).expect("the demo's events");
     let mut benches = criterion.benchmark_group("activity");
     benches.sample_size(20);
-    benches.throughput(Throughput::Elements(gathered.rows_read));
-    benches.bench_function("gather_and_fold/1M_events", |bencher| {
-        bencher.iter(|| {
-            let gathered = job.gather(group).expect("the demo's events");
-            black_box(
-                batch::fold(&gathered.fold, &gathered.history, EventTime::MAX).expect("a fold"),
-            )
-        });
-    });
+    benches.throughput(Throughput::Elements(states.rows_read));
     benches.bench_function("fold/1M_events", |bencher| {
+        bencher.iter(|| black_box(batch::fold(&job, group).expect("the demo's events")));
+    });
+    benches.bench_function("fold_and_finalize/1M_events", |bencher| {
         bencher.iter(|| {
-            black_box(
-                batch::fold(&gathered.fold, &gathered.history, EventTime::MAX).expect("a fold"),
-            )
+            let states = batch::fold(&job, group).expect("the demo's events");
+            black_box(states.finalize(EventTime::MAX).expect("features"))
         });
     });
     benches.finish();

@@ -46,20 +46,20 @@ pub fn build(
     group: &FeatureGroup,
     plan: BuildPlan<'_>,
 ) -> Result<Built, Error> {
-    let gathered = job.gather(group)?;
-    let watermark = gathered.history.watermark();
+    let states = batch::fold(job, group)?;
+    let watermark = states.watermark();
     let newest = EventTime(watermark.map_or(i64::MIN, |time| time.saturating_add(1)));
     let as_of = plan.as_of.max(newest);
-    let folded = batch::fold(&gathered.fold, &gathered.history, as_of)?;
-    let copies = gathered.rows_read - gathered.history.rows() as u64;
-    drop(gathered.history);
+    let folded = states.finalize(as_of)?;
+    let copies = states.rows_read - states.rows();
 
     let outcomes = check(group, &folded.columns)?;
     let slots: Vec<usize> = (0..folded.columns.len()).collect();
-    let key = Field::new(&job.source_of(group).1.key, DataType::Utf8, false);
+    let (source, entity) = job.source_of(group);
+    let key = Field::new(&entity.key, DataType::Utf8, false);
     let mut fields = vec![key];
     fields.extend(feature_columns::fields(
-        &gathered.fold,
+        &states.fold,
         &slots,
         &folded.columns,
     ));
@@ -84,7 +84,7 @@ pub fn build(
         } else {
             vec![]
         },
-        ..manifest(job, &group.name, &gathered.files, plan)
+        ..manifest(job, &group.name, &job.files_of(source)?, plan)
     };
     let version = publish(
         job,
@@ -96,7 +96,7 @@ pub fn build(
     )?;
     Ok(Built {
         version,
-        rows_read: gathered.rows_read,
+        rows_read: states.rows_read,
     })
 }
 

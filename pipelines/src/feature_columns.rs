@@ -78,11 +78,11 @@ fn join(mut parts: Vec<ColumnBuilder>, order: &UInt32Array) -> Result<ArrayRef, 
         .map(|part| part.finish(dimension))
         .collect();
     let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-    Ok(compute::take(
-        compute::concat(&arrays)?.as_ref(),
-        order,
-        None,
-    )?)
+    let whole = compute::concat(&arrays)?;
+    if order.values().is_sorted() {
+        return Ok(whole);
+    }
+    Ok(compute::take(whole.as_ref(), order, None)?)
 }
 
 /// The fields of feature columns.

@@ -13,7 +13,7 @@ use twox_hash::XxHash3_64;
 
 use crate::error::Error;
 use crate::expression::Program;
-use crate::fold::{Columns, GroupFold, Input, InputFrom, InputKind, NO_CATEGORY};
+use crate::fold::{Columns, GroupFold, Input, InputFrom, InputKind, NO_CATEGORY, NO_ID};
 use crate::source::Wanted;
 use crate::text::Embedder;
 
@@ -28,17 +28,8 @@ pub(crate) struct Intake {
     inputs: Vec<(Reader, InputKind)>,
 }
 
-/// Rows ready to be folded.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    /// Entity keys, as the source has them.
-    pub keys: ArrayRef,
-    /// What the folds read.
-    pub columns: Columns,
-}
-
 /// Position of the key among the wanted columns.
-const KEY: usize = 0;
+pub(crate) const KEY: usize = 0;
 
 #[derive(Debug)]
 enum Reader {
@@ -117,7 +108,7 @@ impl Intake {
     }
 
     /// Evaluates a batch of exactly the wanted columns.
-    pub(crate) fn take(&self, batch: &RecordBatch) -> Result<Taken, Error> {
+    pub(crate) fn take(&self, batch: &RecordBatch) -> Result<Columns, Error> {
         let rows = batch.num_rows();
         let mut arrays = batch.columns().to_vec();
         for program in &self.derived {
@@ -153,16 +144,12 @@ impl Intake {
             None => vec![i64::MIN; rows],
         };
         let ids = self.id.map_or_else(Vec::new, |id| hashes(&arrays[id]));
-        let columns = Columns {
+        Ok(Columns {
             times,
             masks,
             inputs,
             ids,
             positions: Vec::new(),
-        };
-        Ok(Taken {
-            keys: arrays[KEY].clone(),
-            columns,
         })
     }
 }
@@ -382,16 +369,16 @@ fn hashes(array: &ArrayRef) -> Vec<u64> {
     let hash = |id: &str| XxHash3_64::oneshot(id.as_bytes());
     if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
         let values = dictionary.values().as_string::<i32>();
-        let of_value: Vec<u64> = values.iter().map(|id| id.map_or(0, hash)).collect();
+        let of_value: Vec<u64> = values.iter().map(|id| id.map_or(NO_ID, hash)).collect();
         return dictionary
             .keys()
             .iter()
-            .map(|key| key.map_or(0, |key| of_value[key as usize]))
+            .map(|key| key.map_or(NO_ID, |key| of_value[key as usize]))
             .collect();
     }
     array
         .as_string::<i32>()
         .iter()
-        .map(|id| id.map_or(0, hash))
+        .map(|id| id.map_or(NO_ID, hash))
         .collect()
 }

@@ -13,13 +13,10 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::event;
 use crate::fold::{CompileError, GroupFold};
-use crate::history::{self, History, Interner, Piece};
-use crate::intake::Intake;
+use crate::history::History;
+use crate::reading::Reading;
 use crate::source::{BadRows, Chunk, FileHash, SourceFiles};
 use crate::text::Embedder;
-
-/// Events of a batch made from the log.
-const LOG_BATCH: usize = 8192;
 
 /// What a job works on.
 #[derive(Clone)]
@@ -62,12 +59,12 @@ pub enum Progress<'a> {
 pub struct Gathered {
     /// The folds.
     pub fold: GroupFold,
+    /// Keys of the entities, by their numbers.
+    pub names: Vec<Arc<str>>,
     /// The rows, by entity.
     pub history: History,
     /// The files read.
     pub files: Vec<FileHash>,
-    /// Rows before copies were dropped.
-    pub rows_read: u64,
 }
 
 impl<'a> Job<'a> {
@@ -105,35 +102,15 @@ impl<'a> Job<'a> {
 
     /// Reads everything there is for a group.
     pub fn gather(&self, group: &FeatureGroup) -> Result<Gathered, Error> {
-        let (source, entity) = self.source_of(group);
-        let fold = self.compile(group)?;
-        let files = SourceFiles::find(source, self.data.root())?;
-        let intake = Intake::new(&fold, source, entity, files.columns(), &self.embedder)?;
-        let interner = Mutex::new(Interner::default());
-        let chunks = files.chunks()?;
-        (self.progress)(Progress::Begin {
-            what: &group.name,
-            rows: files.rows_hint(),
-        });
-        let decoded: Vec<Result<Vec<Piece>, Error>> = chunks
-            .par_iter()
-            .map(|chunk| self.decode(&files, chunk, &intake, &interner))
-            .collect();
-        let mut pieces = Vec::new();
-        for chunk in decoded {
-            pieces.extend(chunk?);
-        }
-        pieces.extend(self.logged(source, &intake, &interner)?);
-        let rows_read = pieces.iter().map(Piece::rows).sum::<usize>() as u64;
-        let interner = interner
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let history = History::gather(pieces, interner);
+        let reading = Reading::open(self, group)?;
+        let pieces = reading.pieces(None)?;
+        let (fold, interner) = reading.into_parts();
+        let names = interner.into_names();
         Ok(Gathered {
             fold,
-            history,
-            files: self.files_of(source)?,
-            rows_read,
+            history: History::gather(pieces, names.len()),
+            names,
+            files: self.files_of(self.source_of(group).0)?,
         })
     }
 
@@ -163,62 +140,6 @@ impl<'a> Job<'a> {
         Ok(newest.map(|time| EventTime(time.saturating_add(1))))
     }
 
-    fn decode(
-        &self,
-        files: &SourceFiles,
-        chunk: &Chunk,
-        intake: &Intake,
-        interner: &Mutex<Interner>,
-    ) -> Result<Vec<Piece>, Error> {
-        let mut pieces = Vec::new();
-        files.decode(
-            chunk,
-            intake.wanted(),
-            self.bad_rows,
-            &mut |batch: RecordBatch| {
-                (self.progress)(Progress::Rows(batch.num_rows() as u64));
-                pieces.push(history::number(intake.take(&batch)?, interner)?);
-                Ok::<(), Error>(())
-            },
-        )?;
-        Ok(pieces)
-    }
-
-    /// The source's events in the log.
-    fn logged(
-        &self,
-        source: &Source,
-        intake: &Intake,
-        interner: &Mutex<Interner>,
-    ) -> Result<Vec<Piece>, Error> {
-        let mut pieces = Vec::new();
-        let mut events = Vec::new();
-        let mut positions = Vec::new();
-        let mut take = |events: &mut Vec<event::Event>, positions: &mut Vec<u64>| {
-            let mut taken = intake.take(&event::batch(events, intake.wanted())?)?;
-            taken.columns.positions = std::mem::take(positions);
-            events.clear();
-            pieces.push(history::number(taken, interner)?);
-            Ok::<(), Error>(())
-        };
-        let log = LogReader::open(self.data.log());
-        event::replay(&log, log.first()?, self.log_until, |offset, event| {
-            if event.source == source.name {
-                events.push(event);
-                positions.push(offset.0 + 1);
-            }
-            if events.len() == LOG_BATCH {
-                take(&mut events, &mut positions)
-            } else {
-                Ok(())
-            }
-        })?;
-        if !events.is_empty() {
-            take(&mut events, &mut positions)?;
-        }
-        Ok(pieces)
-    }
-
     fn newest_of(&self, source: &Source) -> Result<Option<i64>, Error> {
         let Some(time) = &source.event_time else {
             return Ok(None);
@@ -229,6 +150,9 @@ impl<'a> Job<'a> {
             granary_registry::DType::Timestamp,
         )];
         let newest = |chunk: &Chunk| {
+            if let Some(newest) = files.newest(chunk, time) {
+                return Ok(Some(newest));
+            }
             let mut newest = None;
             files.decode(chunk, &wanted, self.bad_rows, &mut |batch: RecordBatch| {
                 newest = newest.max(newest_in(&batch));

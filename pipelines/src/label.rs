@@ -240,13 +240,13 @@ fn inactivity(
         fingerprint: Fingerprint(0),
     };
     let gathered = job.gather(&group)?;
-    let names = gathered.history.names();
+    let names = &gathered.names;
     let at = |instant: EventTime| {
         let spine = Spine {
-            keys: names.to_vec(),
+            keys: names.clone(),
             instants: vec![instant; names.len()],
         };
-        point_in_time::sweep(&gathered.fold, &gathered.history, &spine, &[0, 1])
+        point_in_time::sweep(&gathered.fold, names, &gathered.history, &spine, &[0, 1])
     };
     let (before, after) = (at(instant)?, at(end)?);
     let number = |column: &ArrayRef, row| value_at(column, row).as_f64().unwrap_or(0.0);

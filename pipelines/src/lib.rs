@@ -13,11 +13,14 @@ pub mod text; // sentiment and embeddings
 
 mod event; // an event as the log keeps it
 mod feature_columns; // finalized features as Arrow columns
-mod history; // rows of a source by entity, in order, without copies
+mod grouped; // rows by entity, in order, without copies
+mod history; // all rows of a source, grouped
 mod imputation; // fills a training set's nulls
 mod intake; // rows of a source -> what folds read
 mod job; // what every job works on
 mod label; // who is predicted, when, and what came of it
+mod piece; // rows of a batch with their entities as numbers
+mod reading; // a source on its way in, chunk by chunk
 mod row; // one entity's stored row
 
 pub mod batch; // every entity's whole history -> states and features at one instant

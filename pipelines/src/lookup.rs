@@ -16,9 +16,10 @@ use twox_hash::XxHash3_64;
 use crate::error::Error;
 use crate::event::{self, Event};
 use crate::expression::value_at;
-use crate::history::{self, History, Interner, Piece};
+use crate::history::History;
 use crate::intake::Intake;
 use crate::job::Job;
+use crate::piece::Piece;
 use crate::point_in_time::{self, Spine};
 use crate::serving::Serving;
 use crate::source::{Chunk, SourceFiles, Wanted};
@@ -79,7 +80,8 @@ impl Lookup {
                 keys: vec![Arc::from(key)],
                 instants: vec![as_of],
             };
-            let columns = point_in_time::sweep(&group.fold, &history, &spine, &slots)?;
+            let columns =
+                point_in_time::sweep(&group.fold, &[key.into()], &history, &spine, &slots)?;
             for (at, column) in wanted.into_iter().zip(&columns) {
                 values[at] = value_at(column, 0);
             }
@@ -222,7 +224,6 @@ impl SourceIndex {
             self.files.columns(),
             &job.embedder,
         )?;
-        let interner = Mutex::new(Interner::default());
         let hash = XxHash3_64::oneshot(key.as_bytes());
         let first = self.places.partition_point(|(held, _)| *held < hash);
         let here = self.places[first..]
@@ -239,7 +240,7 @@ impl SourceIndex {
                     let mask = equal_to(batch.column(0), key)?;
                     if mask.true_count() > 0 {
                         let rows = compute::filter_record_batch(&batch, &mask)?;
-                        pieces.push(history::number(intake.take(&rows)?, &interner)?);
+                        pieces.push(Piece::of_one(intake.take(&rows)?));
                     }
                     Ok::<(), Error>(())
                 },
@@ -250,14 +251,11 @@ impl SourceIndex {
             .filter(|(_, event)| event.source == source.name);
         let (offsets, logged): (Vec<Offset>, Vec<Event>) = of_source.cloned().unzip();
         if !logged.is_empty() {
-            let mut taken = intake.take(&event::batch(&logged, intake.wanted())?)?;
-            taken.columns.positions = offsets.iter().map(|offset| offset.0 + 1).collect();
-            pieces.push(history::number(taken, &interner)?);
+            let mut columns = intake.take(&event::batch(&logged, intake.wanted())?)?;
+            columns.positions = offsets.iter().map(|offset| offset.0 + 1).collect();
+            pieces.push(Piece::of_one(columns));
         }
-        let interner = interner
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(History::gather(pieces, interner))
+        Ok(History::gather(pieces, 1))
     }
 }
 

@@ -185,8 +185,13 @@ pub fn materialize(
                     .expect("checked: a service's features exist")
             })
             .collect();
-        let mut features =
-            point_in_time::sweep(&gathered.fold, &gathered.history, &rows.spine, &slots)?;
+        let mut features = point_in_time::sweep(
+            &gathered.fold,
+            &gathered.names,
+            &gathered.history,
+            &rows.spine,
+            &slots,
+        )?;
         for ((_, name), column) in wanted.iter().zip(&mut features) {
             let feature = feature_of(group.features.as_slice(), name);
             if let Some((filled, fill)) = imputation::fit(feature, column, &rows.parts) {

@@ -21,21 +21,21 @@ pub struct Spine {
     pub instants: Vec<EventTime>,
 }
 
-/// The features of `slots` for every row of the spine, in its order. An entity without
-/// history has the values of an empty one.
+/// The features of `slots` for every row of the spine, in its order; `names` are the keys of
+/// the history's entities. An entity without history has the values of an empty one.
 pub(crate) fn sweep(
     fold: &GroupFold,
+    names: &[Arc<str>],
     history: &History,
     spine: &Spine,
     slots: &[usize],
 ) -> Result<Vec<ArrayRef>, Error> {
-    let numbers: HashMap<&str, usize> = history
-        .names()
+    let numbers: HashMap<&str, usize> = names
         .iter()
         .enumerate()
         .map(|(number, name)| (&**name, number))
         .collect();
-    let mut asked: Vec<Vec<u32>> = vec![Vec::new(); history.names().len()];
+    let mut asked: Vec<Vec<u32>> = vec![Vec::new(); names.len()];
     let mut empty = FeatureColumns::new(fold, slots);
     let nothing = fold.new_state();
     for (row, key) in spine.keys.iter().enumerate() {

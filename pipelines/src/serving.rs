@@ -173,8 +173,8 @@ impl Serving {
         for (number, group) in self.groups.iter().enumerate() {
             if let Some(intake) = group.intake.as_ref().filter(|_| group.source == source) {
                 let mut taken = intake.take(&event::batch(events, intake.wanted())?)?;
-                taken.columns.positions = positions.to_vec();
-                columns.push((number, taken.columns));
+                taken.positions = positions.to_vec();
+                columns.push((number, taken));
             }
         }
         Ok(Prepared {

@@ -20,7 +20,7 @@ pub struct Columns {
     pub masks: Vec<Vec<u64>>,
     /// The inputs of the folds.
     pub inputs: Vec<Input>,
-    /// Dedupe keys as hashes; empty when the source has none.
+    /// Dedupe keys as hashes, [`NO_ID`] for a null; empty when the source has none.
     pub ids: Vec<u64>,
     /// Where in the log a row stands, one past its offset; empty when all come from files.
     pub positions: Vec<u64>,
@@ -45,6 +45,9 @@ pub enum Input {
         valid: Vec<bool>,
     },
 }
+
+/// The hash of a dedupe key that is null: no row is a copy of such a row.
+pub const NO_ID: u64 = 0;
 
 /// The code of a category outside the list.
 pub const NO_CATEGORY: u32 = u32::MAX;

@@ -9,7 +9,7 @@ use granary_registry::{
 
 use super::codec::{Bytes, DecodeError, Sink};
 use super::compile::{CompileError, compile};
-use super::{Events, Fold, State};
+use super::{Events, Fold, NO_ID, State};
 use crate::expression::Program;
 use crate::text::Embedder;
 
@@ -136,6 +136,11 @@ impl GroupFold {
         })
     }
 
+    /// Whether copies of events are told by their ids.
+    pub fn keeps_ids(&self) -> bool {
+        self.keeps_ids
+    }
+
     /// The position of a feature.
     pub fn slot(&self, name: &str) -> Option<usize> {
         self.slots.iter().position(|slot| &*slot.name == name)
@@ -189,6 +194,7 @@ impl GroupFold {
             return Applied::Late;
         }
         if let Some(&id) = event.columns.ids.get(row)
+            && id != NO_ID
             && state.recent.contains(&(time, id))
         {
             return Applied::Duplicate;
@@ -311,8 +317,10 @@ impl GroupFold {
         let first = events.rows.start + events.times().partition_point(|&time| time < limit);
         let before = state.recent.len();
         for row in first..events.rows.end {
-            let id = events.columns.ids.get(row).copied().unwrap_or(0);
-            state.recent.push((events.columns.times[row], id));
+            let id = events.columns.ids.get(row).copied().unwrap_or(NO_ID);
+            if id != NO_ID {
+                state.recent.push((events.columns.times[row], id));
+            }
         }
         if before > 0 || !state.recent.is_sorted() {
             state.recent.sort_unstable();

@@ -11,8 +11,9 @@ use proptest::prelude::*;
 
 use crate::event::{self, Event};
 use crate::fold::{Applied, Columns, Events, GroupFold, GroupState, Sink};
-use crate::history::{self, History, Interner};
+use crate::history::History;
 use crate::intake::Intake;
+use crate::piece::Piece;
 use crate::point_in_time::{self, Spine};
 use crate::text::{Embedder, HashedNgrams};
 
@@ -26,8 +27,8 @@ const NOW: i64 = 1_767_225_600_123_457;
 
 /// An event as the oracle sees it.
 #[derive(Clone, Debug, PartialEq)]
-struct Raw {
-    time: i64,
+pub(crate) struct Raw {
+    pub(crate) time: i64,
     id: u32,
     kind: usize,
     amount: Option<i32>,
@@ -63,7 +64,7 @@ fn raw() -> impl Strategy<Value = Raw> {
 }
 
 /// Histories with ids, some of whose events come twice.
-fn events() -> impl Strategy<Value = Vec<Raw>> {
+pub(crate) fn events() -> impl Strategy<Value = Vec<Raw>> {
     prop::collection::vec(raw(), 0..60).prop_map(|mut events| {
         for (id, event) in events.iter_mut().enumerate() {
             event.id = id as u32;
@@ -197,27 +198,10 @@ fn group() -> (FeatureGroup, Source, Entity) {
     (group, source, entity)
 }
 
-struct Bench {
+pub(crate) struct Bench {
     group: FeatureGroup,
-    fold: GroupFold,
+    pub(crate) fold: GroupFold,
     intake: Intake,
-}
-
-fn bench() -> Bench {
-    let (group, source, entity) = group();
-    let embedder: Arc<dyn Embedder> = Arc::new(HashedNgrams);
-    let fold = GroupFold::compile(&group, &source, &embedder).unwrap();
-    let present: Vec<String> = source
-        .columns
-        .iter()
-        .map(|column| column.name.clone())
-        .collect();
-    let intake = Intake::new(&fold, &source, &entity, &present, &embedder).unwrap();
-    Bench {
-        group,
-        fold,
-        intake,
-    }
 }
 
 fn logged(raw: &Raw) -> Event {
@@ -237,18 +221,34 @@ fn logged(raw: &Raw) -> Event {
 }
 
 impl Bench {
-    fn history(&self, raws: &[Raw]) -> History {
-        let events: Vec<Event> = raws.iter().map(logged).collect();
-        let interner = std::sync::Mutex::new(Interner::default());
-        let batch = event::batch(&events, self.intake.wanted()).unwrap();
-        let piece = history::number(self.intake.take(&batch).unwrap(), &interner).unwrap();
-        History::gather(vec![piece], interner.into_inner().unwrap())
+    pub(crate) fn new() -> Bench {
+        let (group, source, entity) = group();
+        let embedder: Arc<dyn Embedder> = Arc::new(HashedNgrams);
+        let fold = GroupFold::compile(&group, &source, &embedder).unwrap();
+        let present: Vec<String> = source
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
+        let intake = Intake::new(&fold, &source, &entity, &present, &embedder).unwrap();
+        Bench {
+            group,
+            fold,
+            intake,
+        }
     }
 
-    fn columns(&self, raws: &[Raw]) -> Columns {
+    fn history(&self, raws: &[Raw]) -> History {
         let events: Vec<Event> = raws.iter().map(logged).collect();
         let batch = event::batch(&events, self.intake.wanted()).unwrap();
-        self.intake.take(&batch).unwrap().columns
+        let piece = Piece::of_one(self.intake.take(&batch).unwrap());
+        History::gather(vec![piece], 1)
+    }
+
+    pub(crate) fn columns(&self, raws: &[Raw]) -> Columns {
+        let events: Vec<Event> = raws.iter().map(logged).collect();
+        let batch = event::batch(&events, self.intake.wanted()).unwrap();
+        self.intake.take(&batch).unwrap()
     }
 
     fn folded(&self, raws: &[Raw]) -> GroupState {
@@ -271,14 +271,14 @@ impl Bench {
         self.fold.decode(&bytes.row, Some(&bytes.vectors)).unwrap()
     }
 
-    fn values(&self, state: &GroupState, as_of: i64) -> Vec<Value> {
+    pub(crate) fn values(&self, state: &GroupState, as_of: i64) -> Vec<Value> {
         let slots = 0..self.fold.slots.len();
         slots
             .map(|slot| self.fold.value(slot, state, EventTime(as_of)))
             .collect()
     }
 
-    fn oracle(&self, raws: &[Raw], as_of: i64) -> Vec<Value> {
+    pub(crate) fn oracle(&self, raws: &[Raw], as_of: i64) -> Vec<Value> {
         self.group
             .features
             .iter()
@@ -286,7 +286,7 @@ impl Bench {
             .collect()
     }
 
-    fn agree(&self, found: &[Value], wanted: &[Value]) -> Result<(), TestCaseError> {
+    pub(crate) fn agree(&self, found: &[Value], wanted: &[Value]) -> Result<(), TestCaseError> {
         for ((feature, found), wanted) in self.group.features.iter().zip(found).zip(wanted) {
             prop_assert!(
                 near(found, wanted),
@@ -362,7 +362,7 @@ fn near(found: &Value, wanted: &Value) -> bool {
 
 /// Events of equal time leave `first` and `last` to the hash of their ids, which the oracle
 /// does not know.
-fn distinct_times(raws: &mut Vec<Raw>) {
+pub(crate) fn distinct_times(raws: &mut Vec<Raw>) {
     raws.sort_by_key(|raw| raw.time);
     raws.dedup_by_key(|raw| raw.time);
 }
@@ -374,7 +374,7 @@ proptest! {
     fn batch_is_the_oracle(mut raws in events(), later in 0..50 * DAY, copies in prop::collection::vec(any::<prop::sample::Index>(), 0..5)) {
         distinct_times(&mut raws);
         prop_assume!(!raws.is_empty());
-        let bench = bench();
+        let bench = Bench::new();
         let newest = raws.iter().map(|raw| raw.time).max().unwrap();
         let mut with_copies = raws.clone();
         with_copies.extend(copies.iter().map(|copy| copy.get(&raws).clone()));
@@ -390,7 +390,7 @@ proptest! {
     #[test]
     fn point_in_time_is_the_oracle(mut raws in events(), back in prop::collection::vec(-DAY..45 * DAY, 1..12)) {
         distinct_times(&mut raws);
-        let bench = bench();
+        let bench = Bench::new();
         let mut instants: Vec<i64> = back.iter().map(|back| NOW - back).collect();
         // The edges themselves: at an event, at its window's end, one microsecond past either.
         for raw in raws.iter().take(4) {
@@ -401,7 +401,7 @@ proptest! {
             instants: instants.iter().copied().map(EventTime).collect(),
         };
         let slots: Vec<usize> = (0..bench.fold.slots.len()).collect();
-        let columns = point_in_time::sweep(&bench.fold, &bench.history(&raws), &spine, &slots).unwrap();
+        let columns = point_in_time::sweep(&bench.fold, &["u".into()], &bench.history(&raws), &spine, &slots).unwrap();
         for (row, as_of) in instants.iter().enumerate() {
             let found: Vec<Value> = columns.iter().map(|column| crate::expression::value_at(column, row)).collect();
             bench.agree(&found, &bench.oracle(&raws, *as_of))?;
@@ -412,7 +412,7 @@ proptest! {
     fn merging_parts_is_folding_the_whole(mut raws in events(), parts in prop::collection::vec(0..4usize, 60)) {
         distinct_times(&mut raws);
         prop_assume!(!raws.is_empty());
-        let bench = bench();
+        let bench = Bench::new();
         let whole = bench.folded(&raws);
         let mut merged = bench.fold.new_state();
         for part in 0..4 {
@@ -430,7 +430,7 @@ proptest! {
     fn a_stream_within_the_lateness_is_the_batch(mut raws in events(), keys in prop::collection::vec(0..1000i64, 60), twice in prop::collection::vec(any::<prop::sample::Index>(), 0..4)) {
         distinct_times(&mut raws);
         prop_assume!(!raws.is_empty());
-        let bench = bench();
+        let bench = Bench::new();
         // Any order in which no event comes later than the allowed lateness after the newest.
         let mut order: Vec<(i64, Raw)> = raws
             .iter()
@@ -462,7 +462,7 @@ proptest! {
 
     #[test]
     fn garbage_is_no_state_and_no_panic(garbage in prop::collection::vec(any::<u8>(), 0..400)) {
-        let bench = bench();
+        let bench = Bench::new();
         let mut bytes = garbage;
         bytes.insert(0, 1);
         if let Ok(state) = bench.fold.decode(&bytes, Some(&bytes)) {

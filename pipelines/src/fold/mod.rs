@@ -20,12 +20,12 @@ mod vector_sum;
 mod window; // any of these over a window
 
 #[cfg(test)]
-mod laws; // batch = stream = point in time = the oracle
+pub(crate) mod laws; // batch = stream = point in time = the oracle
 
 pub use codec::{Bytes, DecodeError, Sink};
 pub use column_builder::ColumnBuilder;
 pub use compile::CompileError;
-pub use events::{Columns, Events, Filter, Input, NO_CATEGORY};
+pub use events::{Columns, Events, Filter, Input, NO_CATEGORY, NO_ID};
 pub use group::{Applied, GroupFold, GroupState, InputFrom, InputKind, InputSpec, Slot};
 
 use granary_registry::{EventTime, Value};

@@ -1,7 +1,7 @@
 //! What happens to rows that cannot be read: the first one is an error, or all are left out,
 //! counted and written to a side file. Made by the caller of a build, used by every decoder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub struct BadRows {
 
 struct Side {
     file: Box<dyn Write + Send>,
+    /// A source may be read more than once; a bad row is told once.
+    told: HashSet<(PathBuf, u64)>,
     counts: BTreeMap<String, u64>,
 }
 
@@ -96,6 +98,7 @@ impl BadRows {
         BadRows {
             side: Some(Mutex::new(Side {
                 file: side_file,
+                told: HashSet::new(),
                 counts: BTreeMap::new(),
             })),
         }
@@ -114,6 +117,10 @@ impl BadRows {
             return Err(Error::BadRow(Box::new(row)));
         };
         let mut side = side.lock().unwrap_or_else(PoisonError::into_inner);
+        let side = &mut *side;
+        if !side.told.insert((row.path.clone(), row.line)) {
+            return Ok(());
+        }
         *side.counts.entry(source.to_owned()).or_insert(0) += 1;
         write_line(side.file.as_mut(), source, &row).map_err(|error| Error::SideFile {
             source_name: source.to_owned(),

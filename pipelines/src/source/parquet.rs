@@ -9,12 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 use granary_registry::DType;
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
@@ -94,6 +95,32 @@ impl Footer {
             .row_groups()
             .iter()
             .map(|group| group.compressed_size() as u64)
+    }
+
+    /// The newest instant in a row group, if its statistics know.
+    pub(super) fn newest(&self, path: &Path, index: usize, column: &str) -> Option<i64> {
+        guarded(path, || Ok(self.newest_known(index, column)))
+            .ok()
+            .flatten()
+    }
+
+    fn newest_known(&self, index: usize, column: &str) -> Option<i64> {
+        let metadata = self.metadata.metadata();
+        let schema = metadata.file_metadata().schema_descr();
+        let converter =
+            StatisticsConverter::try_new(column, self.metadata.schema(), schema).ok()?;
+        let newest = converter
+            .row_group_maxes([metadata.row_groups().get(index)?])
+            .ok()?;
+        // The greatest text need not be the newest instant.
+        let known = matches!(
+            newest.data_type(),
+            DataType::Timestamp(..) | DataType::Date32
+        );
+        let newest = known.then_some(newest)?;
+        let newest = cast::to_wanted(&newest, &Wanted::required(column, DType::Timestamp)).ok()?;
+        let newest = newest.as_primitive_opt::<TimestampMicrosecondType>()?;
+        newest.is_valid(0).then(|| newest.value(0))
     }
 
     /// Rows of the file before a row group.

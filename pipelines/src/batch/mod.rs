@@ -1,0 +1,235 @@
+//! Batch: every entity's whole history folded into its state, and finalized at one instant.
+//! Called by `build`.
+//!
+//! Rows are folded while they are decoded, and forgotten. That is exact as long as each
+//! entity's events come in order of time: a copy of an event has its instant, so an event
+//! newer than all before it is none. An entity whose events do not is *tangled*: its rows
+//! are read again, brought together and put in order.
+
+mod chunk; // one chunk of the source -> states of the entities in it
+mod join; // one entity's states from all chunks
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arrow::array::ArrayRef;
+use granary_registry::{EventTime, FeatureGroup};
+use rayon::prelude::*;
+
+use self::chunk::ChunkFold;
+use self::join::{Joined, Place};
+use crate::error::Error;
+use crate::feature_columns::FeatureColumns;
+use crate::fold::{GroupFold, Sink};
+use crate::job::Job;
+use crate::reading::Reading;
+
+/// Entities that one thread finalizes at a time.
+const SLICE: usize = 256;
+
+/// A source folded: the state of every entity.
+pub struct States {
+    /// The folds.
+    pub fold: GroupFold,
+    /// Rows of the source, copies included.
+    pub rows_read: u64,
+    /// Keys of the entities, by their numbers.
+    names: Vec<Arc<str>>,
+    joined: Joined,
+}
+
+/// A group folded and finalized, in order of the entities' keys.
+pub struct Folded {
+    /// Entity keys, ascending.
+    pub keys: Vec<Arc<str>>,
+    /// One column a feature.
+    pub columns: Vec<ArrayRef>,
+    /// One encoded state an entity.
+    pub states: Vec<Sink>,
+}
+
+/// Folds the whole source of a group.
+pub fn fold(job: &Job<'_>, group: &FeatureGroup) -> Result<States, Error> {
+    let reading = Reading::open(job, group)?;
+    let is_hopeless = AtomicBool::new(false);
+    let partials = reading.each_chunk(
+        None,
+        || ChunkFold::new(&reading.fold, &is_hopeless),
+        |chunk, piece| {
+            chunk.take(piece);
+            Ok(())
+        },
+        |chunk| Ok(chunk.finish()),
+    )?;
+    let rows_read = partials.iter().map(|partials| partials.rows_read).sum();
+    let mut joined = if is_hopeless.into_inner() {
+        Joined::nothing(reading.entities())
+    } else {
+        Joined::new(partials, reading.entities(), &reading.fold)
+    };
+    if let Some(tangled) = joined.tangled() {
+        let pieces = reading.pieces(Some(tangled))?;
+        joined.untangle(&reading.fold, pieces)?;
+    }
+    let (fold, interner) = reading.into_parts();
+    Ok(States {
+        fold,
+        rows_read,
+        names: interner.into_names(),
+        joined,
+    })
+}
+
+impl States {
+    /// Rows folded: copies left out.
+    pub fn rows(&self) -> u64 {
+        self.joined.parts().map(|part| part.rows).sum()
+    }
+
+    /// The newest event of all.
+    pub fn watermark(&self) -> Option<i64> {
+        let newest = self.joined.parts().map(|part| part.span.1).max();
+        newest.filter(|&time| time != i64::MIN)
+    }
+
+    /// Finalizes every entity; `as_of` must lie after the newest event.
+    pub fn finalize(&self, as_of: EventTime) -> Result<Folded, Error> {
+        let mut entities: Vec<&[Place]> = self.joined.entities().collect();
+        entities.sort_unstable_by(|a, b| self.key(a).cmp(self.key(b)));
+        let slots: Vec<usize> = (0..self.fold.slots.len()).collect();
+        let slices: Vec<(FeatureColumns<'_>, Vec<Sink>)> = entities
+            .par_chunks(SLICE)
+            .enumerate()
+            .map(|(at, slice)| self.finalize_slice(at * SLICE, slice, as_of, &slots))
+            .collect::<Result<_, Error>>()?;
+        let (columns, states): (Vec<_>, Vec<_>) = slices.into_iter().unzip();
+        let keys = entities.iter().map(|places| self.key(places).clone());
+        Ok(Folded {
+            keys: keys.collect(),
+            columns: FeatureColumns::finish(columns)?,
+            states: states.into_iter().flatten().collect(),
+        })
+    }
+
+    fn finalize_slice<'a>(
+        &'a self,
+        first: usize,
+        entities: &[&[Place]],
+        as_of: EventTime,
+        slots: &'a [usize],
+    ) -> Result<(FeatureColumns<'a>, Vec<Sink>), Error> {
+        let mut columns = FeatureColumns::new(&self.fold, slots);
+        let mut states = Vec::with_capacity(entities.len());
+        for (at, places) in entities.iter().enumerate() {
+            let state = self.joined.state(&self.fold, places);
+            let state = state.map_err(|source| Error::State {
+                key: self.key(places).to_string(),
+                group: self.fold.name.clone(),
+                source,
+            })?;
+            columns.push((first + at) as u32, &state, as_of);
+            let mut bytes = Sink::default();
+            self.fold.encode(&state, &mut bytes);
+            states.push(bytes);
+        }
+        Ok((columns, states))
+    }
+
+    fn key(&self, places: &[Place]) -> &Arc<str> {
+        &self.names[places[0].entity as usize]
+    }
+}
+
+#[cfg(test)]
+mod laws {
+    use proptest::prelude::*;
+
+    use super::chunk::Partials;
+    use super::*;
+    use crate::fold::laws::{Bench, Raw, events};
+    use crate::piece::Piece;
+
+    /// Rows of users as the pieces of a chunk.
+    type Chunk = Vec<Vec<(u32, Raw)>>;
+
+    /// What `fold` does, over rows in memory.
+    fn folded(bench: &Bench, chunks: &[Chunk], users: usize) -> Joined {
+        let pieces = |only: &dyn Fn(u32) -> bool| -> Vec<Vec<Piece>> {
+            let piece = |rows: &Vec<(u32, Raw)>| {
+                let (entities, raws): (Vec<u32>, Vec<Raw>) =
+                    rows.iter().filter(|row| only(row.0)).cloned().unzip();
+                let columns = bench.columns(&raws);
+                Piece { entities, columns }
+            };
+            chunks
+                .iter()
+                .map(|chunk| chunk.iter().map(piece).collect())
+                .collect()
+        };
+        let is_hopeless = AtomicBool::new(false);
+        let partials = pieces(&|_| true).into_iter().map(|chunk| {
+            let mut fold = ChunkFold::new(&bench.fold, &is_hopeless);
+            for piece in chunk {
+                fold.take(piece);
+            }
+            fold.finish()
+        });
+        let partials: Vec<Partials> = partials.collect();
+        let mut joined = if is_hopeless.into_inner() {
+            Joined::nothing(users)
+        } else {
+            Joined::new(partials, users, &bench.fold)
+        };
+        if let Some(tangled) = joined.tangled() {
+            let pieces = pieces(&|user| tangled[user as usize])
+                .into_iter()
+                .flatten()
+                .collect();
+            joined.untangle(&bench.fold, pieces).unwrap();
+        }
+        joined
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// However rows are cut into chunks and pieces, sorted or not, with copies anywhere:
+        /// every user's features are the oracle's.
+        #[test]
+        fn chunks_are_the_whole(
+            mut raws in events(),
+            users in prop::collection::vec(0u32..4, 60),
+            copies in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+            order in 0..3usize,
+            sizes in prop::collection::vec(0..12usize, 1..12),
+            per_chunk in 1..4usize,
+        ) {
+            crate::fold::laws::distinct_times(&mut raws);
+            prop_assume!(!raws.is_empty());
+            let bench = Bench::new();
+            let mut rows: Vec<(u32, Raw)> = raws.iter().zip(&users).map(|(raw, &user)| (user, raw.clone())).collect();
+            let unique = rows.clone();
+            rows.extend(copies.iter().map(|copy| copy.get(&unique).clone()));
+            match order {
+                0 => rows.sort_by_key(|(user, raw)| (*user, raw.time)),
+                1 => rows.sort_by_key(|(_, raw)| raw.time),
+                _ => rows.sort_by_key(|(user, raw)| (raw.time.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64), *user)),
+            }
+            let mut pieces = Vec::new();
+            let mut sizes = sizes.iter().cycle();
+            while !rows.is_empty() {
+                let size = (*sizes.next().unwrap() + 1).min(rows.len());
+                pieces.push(rows.drain(..size).collect::<Vec<_>>());
+            }
+            let chunks: Vec<Chunk> = pieces.chunks(per_chunk).map(<[_]>::to_vec).collect();
+            let joined = folded(&bench, &chunks, 4);
+            prop_assert_eq!(joined.parts().map(|part| part.rows).sum::<u64>(), unique.len() as u64);
+            let as_of = raws.iter().map(|raw| raw.time).max().unwrap() + 1;
+            for places in joined.entities() {
+                let state = joined.state(&bench.fold, places).unwrap();
+                let of_user: Vec<Raw> = unique.iter().filter(|row| row.0 == places[0].entity).map(|row| row.1.clone()).collect();
+                bench.agree(&bench.values(&state, as_of), &bench.oracle(&of_user, as_of))?;
+            }
+        }
+    }
+}

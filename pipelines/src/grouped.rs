@@ -1,0 +1,174 @@
+//! Rows by entity, each entity's in order of time and freed of copies: what the folds are
+//! fed. Called for a batch, a chunk or a partition of a source, whichever fits the job.
+
+use std::ops::Range;
+
+use crate::fold::{Columns, NO_ID};
+use crate::piece::Piece;
+
+/// Rows per stretch from which on it is cheaper to sort stretches than rows.
+const LONG: usize = 8;
+
+/// Rows of some entities.
+#[derive(Debug)]
+pub(crate) struct Grouped {
+    /// The rows.
+    pub columns: Columns,
+    /// Every entity once, with its rows.
+    pub runs: Vec<(u32, Range<usize>)>,
+}
+
+/// Neighbouring rows of one entity.
+type Stretch = (u32, Range<u32>);
+
+impl Grouped {
+    /// Groups the rows of a piece. Of two copies the first stays.
+    pub(crate) fn new(Piece { entities, columns }: Piece) -> Grouped {
+        let mut order = Vec::with_capacity(entities.len());
+        let ends = by_entity(&entities, &mut order);
+        let mut kept = Vec::with_capacity(order.len());
+        let mut runs = Vec::with_capacity(ends.len());
+        let mut start = 0;
+        for end in ends {
+            let from = kept.len();
+            let entity = entities[order[start] as usize];
+            in_order(&mut order[start..end], &columns, &mut kept);
+            runs.push((entity, from..kept.len()));
+            start = end;
+        }
+        let untouched = kept.len() == entities.len()
+            && kept.iter().enumerate().all(|(at, &row)| at == row as usize);
+        let columns = if untouched {
+            columns
+        } else {
+            columns.take(&kept)
+        };
+        Grouped { columns, runs }
+    }
+}
+
+/// Whether the rows of most entities stand together, so that few of them are cut in two.
+pub(crate) fn stands_together(entities: &[u32]) -> bool {
+    let changes = entities.windows(2).filter(|pair| pair[0] != pair[1]);
+    (changes.count() + 1) * LONG <= entities.len()
+}
+
+/// Writes the rows by entity, stable, and gives back where each entity's rows end.
+fn by_entity(entities: &[u32], order: &mut Vec<u32>) -> Vec<usize> {
+    if !stands_together(entities) {
+        return counting_sort(entities, order);
+    }
+    let mut stretches = stretches(entities);
+    stretches.sort_by_key(|(entity, _)| *entity);
+    let mut ends: Vec<usize> = Vec::with_capacity(stretches.len());
+    let mut last = None;
+    for (entity, rows) in stretches {
+        order.extend(rows);
+        if last != Some(entity) {
+            ends.push(order.len());
+            last = Some(entity);
+        } else if let Some(end) = ends.last_mut() {
+            *end = order.len();
+        }
+    }
+    ends
+}
+
+fn stretches(entities: &[u32]) -> Vec<Stretch> {
+    let mut stretches = Vec::new();
+    let mut start = 0;
+    for rows in entities.chunk_by(|a, b| a == b) {
+        let end = start + rows.len() as u32;
+        stretches.push((rows[0], start..end));
+        start = end;
+    }
+    stretches
+}
+
+/// For rows whose entities change all the time.
+fn counting_sort(entities: &[u32], order: &mut Vec<u32>) -> Vec<usize> {
+    let (mut least, mut most) = (u32::MAX, 0);
+    for &entity in entities {
+        (least, most) = (least.min(entity), most.max(entity));
+    }
+    let size = (most as usize + 1).saturating_sub(least as usize);
+    let place = |entity: u32| (entity - least) as usize;
+    let mut ends = vec![0usize; size];
+    for &entity in entities {
+        ends[place(entity)] += 1;
+    }
+    let mut start = 0;
+    for end in &mut ends {
+        start += std::mem::replace(end, start);
+    }
+    order.resize(entities.len(), 0);
+    for (row, &entity) in entities.iter().enumerate() {
+        let next = &mut ends[place(entity)];
+        order[*next] = row as u32;
+        *next += 1;
+    }
+    ends.dedup();
+    ends.retain(|&end| end > 0);
+    ends
+}
+
+/// Puts one entity's rows in order of (time, dedupe key), leaving out copies.
+fn in_order(rows: &mut [u32], columns: &Columns, kept: &mut Vec<u32>) {
+    let time = |row: &u32| columns.times[*row as usize];
+    let ascending = |rows: &[u32]| rows.is_sorted_by(|a, b| time(a) < time(b));
+    if !ascending(rows) {
+        // Stable: of rows at one instant the first in file or log order stays first.
+        rows.sort_by_key(time);
+    }
+    if columns.ids.is_empty() || ascending(rows) {
+        kept.extend_from_slice(rows);
+        return;
+    }
+    let id = |row: &u32| columns.ids[*row as usize];
+    for tied in rows.chunk_by_mut(|a, b| time(a) == time(b)) {
+        if tied.len() > 1 {
+            tied.sort_by_key(id);
+        }
+        for same in tied.chunk_by(|a, b| id(a) == id(b) && id(a) != NO_ID) {
+            kept.push(same[0]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Every entity once, with all its rows in order of (time, id), each pair once.
+        #[test]
+        fn groups_are_what_sorting_gives(
+            rows in prop::collection::vec((0u32..6, 0i64..20, 0u64..4), 1..200),
+            stretch in 1usize..30,
+        ) {
+            let entities: Vec<u32> = rows.iter().enumerate().map(|(at, row)| (row.0 + at as u32 / stretch as u32) % 6).collect();
+            let columns = Columns {
+                times: rows.iter().map(|row| row.1).collect(),
+                ids: rows.iter().map(|row| row.2).collect(),
+                ..Columns::default()
+            };
+            let mut wanted: Vec<(u32, i64, u64)> = entities.iter().zip(&rows).map(|(&entity, row)| (entity, row.1, row.2)).collect();
+            wanted.sort_unstable();
+            wanted.dedup_by(|a, b| a == b && a.2 != NO_ID);
+            let grouped = Grouped::new(Piece { entities, columns });
+            let mut found = Vec::new();
+            for (entity, rows) in &grouped.runs {
+                for row in rows.clone() {
+                    found.push((*entity, grouped.columns.times[row], grouped.columns.ids[row]));
+                }
+            }
+            let mut seen: Vec<u32> = grouped.runs.iter().map(|run| run.0).collect();
+            seen.sort_unstable();
+            prop_assert!(seen.is_sorted_by(|a, b| a < b), "an entity twice");
+            found.sort_by_key(|row| row.0);
+            prop_assert_eq!(found, wanted);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Rows of a batch with their entities as numbers. Made by every job that reads a source
+//! for more than one entity.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray};
+use arrow::compute;
+use arrow::datatypes::{DataType, Int32Type};
+use hashbrown::HashMap;
+
+use crate::error::Error;
+use crate::fold::Columns;
+
+/// Entity keys as dense numbers, in order of first sight.
+#[derive(Debug, Default)]
+pub(crate) struct Interner {
+    known: HashMap<Arc<str>, u32, foldhash::fast::FixedState>,
+    names: Vec<Arc<str>>,
+}
+
+/// Rows of one batch with their entities as numbers.
+#[derive(Debug)]
+pub struct Piece {
+    /// One number a row.
+    pub(crate) entities: Vec<u32>,
+    /// What the folds read.
+    pub(crate) columns: Columns,
+}
+
+impl Piece {
+    /// Rows of one entity alone.
+    pub(crate) fn of_one(columns: Columns) -> Piece {
+        Piece {
+            entities: vec![0; columns.rows()],
+            columns,
+        }
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// These rows, in this order.
+    pub(crate) fn take(&self, rows: &[u32]) -> Piece {
+        Piece {
+            entities: rows
+                .iter()
+                .map(|&row| self.entities[row as usize])
+                .collect(),
+            columns: self.columns.take(rows),
+        }
+    }
+
+    /// One after another.
+    pub(crate) fn concat(pieces: Vec<Piece>) -> Piece {
+        let (entities, columns): (Vec<Vec<u32>>, Vec<Columns>) = pieces
+            .into_iter()
+            .map(|piece| (piece.entities, piece.columns))
+            .unzip();
+        Piece {
+            entities: entities.concat(),
+            columns: Columns::concat(columns),
+        }
+    }
+}
+
+impl Interner {
+    /// How many entities there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The entities' keys; their positions are their numbers.
+    pub(crate) fn into_names(self) -> Vec<Arc<str>> {
+        self.names
+    }
+
+    fn number(&mut self, key: &str) -> u32 {
+        if let Some(&number) = self.known.get(key) {
+            return number;
+        }
+        let number = self.names.len() as u32;
+        let name: Arc<str> = Arc::from(key);
+        self.known.insert(name.clone(), number);
+        self.names.push(name);
+        number
+    }
+}
+
+/// Numbers of the entities in the newest dictionary: the batches of a row group share theirs,
+/// so that each key is looked up once per row group instead of once per row.
+#[derive(Debug, Default)]
+pub(crate) struct Numbering {
+    dictionary: Option<ArrayRef>,
+    numbers: Vec<u32>,
+}
+
+/// A key of the dictionary that no row has named yet.
+const UNKNOWN: u32 = u32::MAX;
+
+impl Numbering {
+    /// One number a row, for a column of keys.
+    pub(crate) fn of(
+        &mut self,
+        keys: &ArrayRef,
+        interner: &Mutex<Interner>,
+    ) -> Result<Vec<u32>, Error> {
+        match keys.as_dictionary_opt::<Int32Type>() {
+            Some(dictionary) => Ok(self.of_dictionary(dictionary, interner)),
+            None => of_texts(keys, interner),
+        }
+    }
+
+    fn of_dictionary(
+        &mut self,
+        dictionary: &DictionaryArray<Int32Type>,
+        interner: &Mutex<Interner>,
+    ) -> Vec<u32> {
+        let values = dictionary.values();
+        if !self
+            .dictionary
+            .as_ref()
+            .is_some_and(|held| Arc::ptr_eq(held, values))
+        {
+            self.dictionary = Some(values.clone());
+            self.numbers.clear();
+            self.numbers.resize(values.len(), UNKNOWN);
+        }
+        let keys = dictionary.keys().values();
+        // A dictionary may name entities whose rows were left out as bad: they get no number.
+        if keys
+            .iter()
+            .any(|&key| self.numbers[key as usize] == UNKNOWN)
+        {
+            let texts = values.as_string::<i32>();
+            let mut interner = lock(interner);
+            for &key in keys {
+                let number = &mut self.numbers[key as usize];
+                if *number == UNKNOWN {
+                    *number = interner.number(texts.value(key as usize));
+                }
+            }
+        }
+        keys.iter().map(|&key| self.numbers[key as usize]).collect()
+    }
+}
+
+/// Entity keys that come one by one.
+fn of_texts(keys: &ArrayRef, interner: &Mutex<Interner>) -> Result<Vec<u32>, Error> {
+    let texts: ArrayRef = compute::cast(keys, &DataType::Utf8)?;
+    let mut interner = lock(interner);
+    let texts = texts.as_string::<i32>().iter();
+    Ok(texts
+        .map(|key| interner.number(key.unwrap_or_default()))
+        .collect())
+}
+
+/// The interner, whatever became of other threads.
+pub(crate) fn lock(interner: &Mutex<Interner>) -> MutexGuard<'_, Interner> {
+    interner.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,190 @@
+//! A group's source on its way in: files chunk by chunk, then the events in the log, as
+//! pieces that the folds can take. Called by everything that reads whole sources.
+
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute;
+use granary_registry::{FeatureGroup, Source};
+use granary_storage::LogReader;
+use rayon::prelude::*;
+
+use crate::error::Error;
+use crate::event::{self, Event};
+use crate::fold::GroupFold;
+use crate::intake::{Intake, KEY};
+use crate::job::{Job, Progress};
+use crate::piece::{Interner, Numbering, Piece, lock};
+use crate::source::{Chunk, SourceFiles};
+
+/// Events of a batch made from the log.
+const LOG_BATCH: usize = 8192;
+
+/// One group over its source, ready to be read; more than once if need be.
+pub(crate) struct Reading<'a> {
+    /// The group's folds.
+    pub fold: GroupFold,
+    job: &'a Job<'a>,
+    source: &'a Source,
+    files: SourceFiles,
+    chunks: Vec<Chunk>,
+    intake: Intake,
+    interner: Mutex<Interner>,
+}
+
+impl<'a> Reading<'a> {
+    /// Finds the files and plans what to decode of them.
+    pub(crate) fn open(job: &'a Job<'a>, group: &FeatureGroup) -> Result<Self, Error> {
+        let (source, entity) = job.source_of(group);
+        let fold = job.compile(group)?;
+        let files = SourceFiles::find(source, job.data.root())?;
+        let intake = Intake::new(&fold, source, entity, files.columns(), &job.embedder)?;
+        let chunks = files.chunks()?;
+        (job.progress)(Progress::Begin {
+            what: &group.name,
+            rows: files.rows_hint(),
+        });
+        Ok(Reading {
+            fold,
+            job,
+            source,
+            files,
+            chunks,
+            intake,
+            interner: Mutex::new(Interner::default()),
+        })
+    }
+
+    /// Works on the chunks in parallel, the log being the last of them: `take` gets the
+    /// pieces of a chunk in order, `finish` what came of them. Results are in order. With
+    /// `only`, rows of other entities are left out before anything is computed of them.
+    pub(crate) fn each_chunk<S, T: Send>(
+        &self,
+        only: Option<&[bool]>,
+        begin: impl Fn() -> S + Sync,
+        take: impl Fn(&mut S, Piece) -> Result<(), Error> + Sync,
+        finish: impl Fn(S) -> Result<T, Error> + Sync,
+    ) -> Result<Vec<T>, Error> {
+        let of_chunk = |at: usize| {
+            let mut state = begin();
+            let mut each = |piece| take(&mut state, piece);
+            match self.chunks.get(at) {
+                Some(chunk) => self.decode(chunk, only, &mut each)?,
+                None => self.replay(only, &mut each)?,
+            }
+            finish(state)
+        };
+        // Not `collect` into a result: the first error in order is the one to tell.
+        let results: Vec<Result<T, Error>> = (0..=self.chunks.len())
+            .into_par_iter()
+            .map(of_chunk)
+            .collect();
+        results.into_iter().collect()
+    }
+
+    /// Everything at once, or all rows of some entities.
+    pub(crate) fn pieces(&self, only: Option<&[bool]>) -> Result<Vec<Piece>, Error> {
+        let keep = |pieces: &mut Vec<Piece>, piece| {
+            pieces.push(piece);
+            Ok(())
+        };
+        Ok(self
+            .each_chunk(only, Vec::new, keep, Ok)?
+            .into_iter()
+            .flatten()
+            .collect())
+    }
+
+    /// How many entities were met so far.
+    pub(crate) fn entities(&self) -> usize {
+        lock(&self.interner).len()
+    }
+
+    /// The folds, the files and the entities met.
+    pub(crate) fn into_parts(self) -> (GroupFold, Interner) {
+        let interner = self.interner.into_inner();
+        (self.fold, interner.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn decode(
+        &self,
+        chunk: &Chunk,
+        only: Option<&[bool]>,
+        each: &mut dyn FnMut(Piece) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut numbering = Numbering::default();
+        let mut take = |batch: RecordBatch| {
+            (self.job.progress)(Progress::Rows(batch.num_rows() as u64));
+            match self.piece(batch, Vec::new(), only, &mut numbering)? {
+                Some(piece) => each(piece),
+                None => Ok(()),
+            }
+        };
+        self.files
+            .decode(chunk, self.intake.wanted(), self.job.bad_rows, &mut take)
+    }
+
+    /// Rows of a batch as the folds take them; `positions` are those of a batch of the log.
+    fn piece(
+        &self,
+        mut batch: RecordBatch,
+        mut positions: Vec<u64>,
+        only: Option<&[bool]>,
+        numbering: &mut Numbering,
+    ) -> Result<Option<Piece>, Error> {
+        let mut entities = numbering.of(batch.column(KEY), &self.interner)?;
+        if let Some(only) = only {
+            let wanted = |entity: u32| only.get(entity as usize).copied().unwrap_or(false);
+            let mask: BooleanArray = entities
+                .iter()
+                .map(|&entity| Some(wanted(entity)))
+                .collect();
+            if mask.true_count() == 0 {
+                return Ok(None);
+            }
+            batch = compute::filter_record_batch(&batch, &mask)?;
+            let mut rows = mask.values().iter();
+            positions.retain(|_| rows.next().unwrap_or(false));
+            entities.retain(|&entity| wanted(entity));
+        }
+        let mut columns = self.intake.take(&batch)?;
+        columns.positions = positions;
+        Ok(Some(Piece { entities, columns }))
+    }
+
+    /// The source's events in the log.
+    fn replay(
+        &self,
+        only: Option<&[bool]>,
+        each: &mut dyn FnMut(Piece) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut numbering = Numbering::default();
+        let mut events = Vec::new();
+        let mut positions = Vec::new();
+        let mut take = |events: &mut Vec<Event>, positions: &mut Vec<u64>| {
+            let batch = event::batch(events, self.intake.wanted())?;
+            events.clear();
+            let positions = std::mem::take(positions);
+            match self.piece(batch, positions, only, &mut numbering)? {
+                Some(piece) => each(piece),
+                None => Ok(()),
+            }
+        };
+        let log = LogReader::open(self.job.data.log());
+        event::replay(&log, log.first()?, self.job.log_until, |offset, event| {
+            if event.source == self.source.name {
+                events.push(event);
+                positions.push(offset.0 + 1);
+            }
+            if events.len() == LOG_BATCH {
+                take(&mut events, &mut positions)
+            } else {
+                Ok(())
+            }
+        })?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        take(&mut events, &mut positions)
+    }
+}
