@@ -26,7 +26,8 @@ pub struct BuildPlan<'a> {
     /// The instant at which features are finalized, unless an event is newer.
     pub as_of: EventTime,
     /// What the inputs hash to; kept in the manifest so that an unchanged build is skipped.
-    pub inputs_fingerprint: &'a str,
+    /// Asked for while rows are folded: files take as long to hash as to decode.
+    pub inputs_fingerprint: &'a (dyn Fn() -> Result<String, Error> + Sync),
     /// Microseconds since the job began, asked for at the end: nothing here reads a clock.
     pub elapsed: &'a (dyn Fn() -> u64 + Sync),
 }
@@ -46,7 +47,8 @@ pub fn build(
     group: &FeatureGroup,
     plan: BuildPlan<'_>,
 ) -> Result<Built, Error> {
-    let states = batch::fold(job, group)?;
+    let (states, inputs) = rayon::join(|| batch::fold(job, group), plan.inputs_fingerprint);
+    let (states, inputs) = (states?, inputs?);
     let watermark = states.watermark();
     let newest = EventTime(watermark.map_or(i64::MIN, |time| time.saturating_add(1)));
     let as_of = plan.as_of.max(newest);
@@ -84,7 +86,7 @@ pub fn build(
         } else {
             vec![]
         },
-        ..manifest(job, &group.name, &job.files_of(source)?, plan)
+        ..manifest(job, &group.name, &job.files_of(source)?, inputs)
     };
     let version = publish(
         job,
@@ -155,7 +157,12 @@ pub fn build_label(
             statistics(&label.column, DType::Int, &folded.columns[1])?,
             statistics("split", DType::Categorical, &folded.columns[2])?,
         ],
-        ..manifest(job, &label.name, &labels.files, plan)
+        ..manifest(
+            job,
+            &label.name,
+            &labels.files,
+            (plan.inputs_fingerprint)()?,
+        )
     };
     let version = publish(
         job,
@@ -171,12 +178,12 @@ pub fn build_label(
     })
 }
 
-fn manifest(job: &Job<'_>, name: &str, files: &[FileHash], plan: BuildPlan<'_>) -> Manifest {
+fn manifest(job: &Job<'_>, name: &str, files: &[FileHash], inputs: String) -> Manifest {
     Manifest {
         group: name.to_owned(),
         registry_fingerprint: job.registry.fingerprint().to_string(),
         inputs: files.iter().map(input_file).collect(),
-        inputs_fingerprint: plan.inputs_fingerprint.to_owned(),
+        inputs_fingerprint: inputs,
         ..Manifest::default()
     }
 }
@@ -272,12 +279,11 @@ fn publish(
     columns.extend(folded.columns.iter().cloned());
     let store = OfflineStore::new(job.data);
     let mut writer = store.begin(lock, &manifest.group)?;
-    writer.features(schema.clone())?;
-    writer.write_features(&RecordBatch::try_new(schema, columns)?)?;
-    for (key, state) in folded.keys.iter().zip(&folded.states) {
+    let states = folded.keys.iter().zip(&folded.states).map(|(key, state)| {
         let vectors = (!state.vectors.is_empty()).then_some(&state.vectors[..]);
-        writer.append_state(key.as_bytes(), &state.row, vectors)?;
-    }
+        (key.as_bytes(), &state.row[..], vectors)
+    });
+    writer.write(&RecordBatch::try_new(schema, columns)?, states)?;
     manifest.duration_ms = (plan.elapsed)() / 1000;
     Ok(writer.publish(manifest)?)
 }

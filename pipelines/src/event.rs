@@ -86,6 +86,9 @@ pub(crate) fn batch(events: &[Event], wanted: &[Wanted]) -> Result<RecordBatch, 
             (DType::Text | DType::Categorical, TextAs::Plain) => {
                 Ok(compute::cast(&array, &DataType::Utf8)?)
             }
+            (DType::Text | DType::Categorical, TextAs::View) => {
+                Ok(compute::cast(&array, &DataType::Utf8View)?)
+            }
             _ => Ok(array),
         }
     });

@@ -23,9 +23,15 @@ type Stretch = (u32, Range<u32>);
 
 impl Grouped {
     /// Groups the rows of a piece. Of two copies the first stays.
-    pub(crate) fn new(Piece { entities, columns }: Piece) -> Grouped {
-        let mut order = Vec::with_capacity(entities.len());
-        let ends = by_entity(&entities, &mut order);
+    pub(crate) fn new(piece: Piece) -> Grouped {
+        let rows = 0..piece.rows();
+        Grouped::of_rows(piece, rows)
+    }
+
+    /// Groups some rows of a piece.
+    pub(crate) fn of_rows(Piece { entities, columns }: Piece, rows: Range<usize>) -> Grouped {
+        let mut order = Vec::with_capacity(rows.len());
+        let ends = by_entity(&entities[rows.clone()], rows.start as u32, &mut order);
         let mut kept = Vec::with_capacity(order.len());
         let mut runs = Vec::with_capacity(ends.len());
         let mut start = 0;
@@ -36,13 +42,18 @@ impl Grouped {
             runs.push((entity, from..kept.len()));
             start = end;
         }
-        let untouched = kept.len() == entities.len()
-            && kept.iter().enumerate().all(|(at, &row)| at == row as usize);
-        let columns = if untouched {
-            columns
-        } else {
-            columns.take(&kept)
-        };
+        let untouched = kept.len() == rows.len()
+            && kept
+                .iter()
+                .zip(rows.clone())
+                .all(|(&row, at)| at == row as usize);
+        if untouched {
+            for (_, run) in &mut runs {
+                *run = run.start + rows.start..run.end + rows.start;
+            }
+            return Grouped { columns, runs };
+        }
+        let columns = columns.take(&kept);
         Grouped { columns, runs }
     }
 }
@@ -53,12 +64,13 @@ pub(crate) fn stands_together(entities: &[u32]) -> bool {
     (changes.count() + 1) * LONG <= entities.len()
 }
 
-/// Writes the rows by entity, stable, and gives back where each entity's rows end.
-fn by_entity(entities: &[u32], order: &mut Vec<u32>) -> Vec<usize> {
+/// Writes the rows, of which this is the first, by entity, stable, and gives back where each
+/// entity's rows end.
+fn by_entity(entities: &[u32], first: u32, order: &mut Vec<u32>) -> Vec<usize> {
     if !stands_together(entities) {
-        return counting_sort(entities, order);
+        return counting_sort(entities, first, order);
     }
-    let mut stretches = stretches(entities);
+    let mut stretches = stretches(entities, first);
     stretches.sort_by_key(|(entity, _)| *entity);
     let mut ends: Vec<usize> = Vec::with_capacity(stretches.len());
     let mut last = None;
@@ -74,9 +86,9 @@ fn by_entity(entities: &[u32], order: &mut Vec<u32>) -> Vec<usize> {
     ends
 }
 
-fn stretches(entities: &[u32]) -> Vec<Stretch> {
+fn stretches(entities: &[u32], first: u32) -> Vec<Stretch> {
     let mut stretches = Vec::new();
-    let mut start = 0;
+    let mut start = first;
     for rows in entities.chunk_by(|a, b| a == b) {
         let end = start + rows.len() as u32;
         stretches.push((rows[0], start..end));
@@ -86,7 +98,7 @@ fn stretches(entities: &[u32]) -> Vec<Stretch> {
 }
 
 /// For rows whose entities change all the time.
-fn counting_sort(entities: &[u32], order: &mut Vec<u32>) -> Vec<usize> {
+fn counting_sort(entities: &[u32], first: u32, order: &mut Vec<u32>) -> Vec<usize> {
     let (mut least, mut most) = (u32::MAX, 0);
     for &entity in entities {
         (least, most) = (least.min(entity), most.max(entity));
@@ -104,7 +116,7 @@ fn counting_sort(entities: &[u32], order: &mut Vec<u32>) -> Vec<usize> {
     order.resize(entities.len(), 0);
     for (row, &entity) in entities.iter().enumerate() {
         let next = &mut ends[place(entity)];
-        order[*next] = row as u32;
+        order[*next] = first + row as u32;
         *next += 1;
     }
     ends.dedup();
@@ -147,6 +159,7 @@ mod tests {
         fn groups_are_what_sorting_gives(
             rows in prop::collection::vec((0u32..6, 0i64..20, 0u64..4), 1..200),
             stretch in 1usize..30,
+            cut in any::<(prop::sample::Index, prop::sample::Index)>(),
         ) {
             let entities: Vec<u32> = rows.iter().enumerate().map(|(at, row)| (row.0 + at as u32 / stretch as u32) % 6).collect();
             let columns = Columns {
@@ -154,10 +167,14 @@ mod tests {
                 ids: rows.iter().map(|row| row.2).collect(),
                 ..Columns::default()
             };
+            let (one, two) = (cut.0.index(rows.len() + 1), cut.1.index(rows.len() + 1));
+            let range = one.min(two)..one.max(two);
             let mut wanted: Vec<(u32, i64, u64)> = entities.iter().zip(&rows).map(|(&entity, row)| (entity, row.1, row.2)).collect();
+            wanted.truncate(range.end);
+            wanted.drain(..range.start);
             wanted.sort_unstable();
             wanted.dedup_by(|a, b| a == b && a.2 != NO_ID);
-            let grouped = Grouped::new(Piece { entities, columns });
+            let grouped = Grouped::of_rows(Piece { entities, columns }, range);
             let mut found = Vec::new();
             for (entity, rows) in &grouped.runs {
                 for row in rows.clone() {

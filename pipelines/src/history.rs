@@ -19,8 +19,8 @@ pub struct History {
 }
 
 impl History {
-    /// Brings the rows of so many entities together. Pieces stand in order of file, then log, so that of two copies
-    /// the first counts.
+    /// Brings the rows of so many entities together. Pieces stand in order of file, then log,
+    /// so that of two copies the first counts.
     pub fn gather(pieces: Vec<Piece>, entities: usize) -> History {
         let rows: usize = pieces.iter().map(Piece::rows).sum();
         let count = rows.div_ceil(PARTITION_ROWS).max(1);
@@ -40,6 +40,12 @@ impl History {
             .map(|part| Grouped::new(Piece::concat(part)))
             .collect();
         History { partitions }
+    }
+
+    /// The entities that have rows.
+    pub fn entities(&self) -> impl Iterator<Item = u32> {
+        let runs = self.partitions.iter().flat_map(|part| &part.runs);
+        runs.map(|(entity, _)| *entity)
     }
 
     /// Works on the partitions in parallel: `each` gets every entity with its events and a

@@ -14,7 +14,7 @@ use twox_hash::XxHash3_64;
 use crate::error::Error;
 use crate::expression::Program;
 use crate::fold::{Columns, GroupFold, Input, InputFrom, InputKind, NO_CATEGORY, NO_ID};
-use crate::source::Wanted;
+use crate::source::{TextAs, Wanted};
 use crate::text::Embedder;
 
 /// What to decode of a source for one group, and how to turn it into columns.
@@ -56,7 +56,7 @@ impl Intake {
         let id = source
             .id
             .as_ref()
-            .map(|name| planner.column(name, DType::Text));
+            .map(|name| planner.add(Wanted::optional(name, DType::Text).view()));
         let expressions: Vec<&Expression> = fold
             .inputs
             .iter()
@@ -175,6 +175,10 @@ impl<'a> Planner<'a> {
 
     fn add(&mut self, wanted: Wanted) -> usize {
         if let Some(index) = self.wanted.iter().position(|held| held.name == wanted.name) {
+            // Expressions read plain text and dictionaries; ids can be told in any form.
+            if self.wanted[index].text == TextAs::View {
+                self.wanted[index].text = wanted.text;
+            }
             return index;
         }
         self.wanted.push(wanted);
@@ -366,19 +370,17 @@ fn spread<'a>(columns: impl Iterator<Item = &'a ArrayRef>, rows: usize) -> Resul
 
 /// XXH3 of each dedupe key, which is fixed by its specification, so states may keep it.
 fn hashes(array: &ArrayRef) -> Vec<u64> {
-    let hash = |id: &str| XxHash3_64::oneshot(id.as_bytes());
+    let hash = |id: Option<&str>| id.map_or(NO_ID, |id| XxHash3_64::oneshot(id.as_bytes()));
     if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
         let values = dictionary.values().as_string::<i32>();
-        let of_value: Vec<u64> = values.iter().map(|id| id.map_or(NO_ID, hash)).collect();
-        return dictionary
-            .keys()
-            .iter()
+        let of_value: Vec<u64> = values.iter().map(hash).collect();
+        let keys = dictionary.keys().iter();
+        return keys
             .map(|key| key.map_or(NO_ID, |key| of_value[key as usize]))
             .collect();
     }
-    array
-        .as_string::<i32>()
-        .iter()
-        .map(|id| id.map_or(NO_ID, hash))
-        .collect()
+    match array.as_string_view_opt() {
+        Some(ids) => ids.iter().map(hash).collect(),
+        None => array.as_string::<i32>().iter().map(hash).collect(),
+    }
 }

@@ -1,6 +1,7 @@
 //! Rows of a batch with their entities as numbers. Made by every job that reads a source
 //! for more than one entity.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray};
@@ -39,6 +40,28 @@ impl Piece {
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.entities.len()
+    }
+
+    /// The entity of its first rows, and where they end.
+    pub(crate) fn head(&self) -> Option<(u32, usize)> {
+        let first = *self.entities.first()?;
+        let other = self.entities.iter().position(|&entity| entity != first);
+        Some((first, other.unwrap_or(self.rows())))
+    }
+
+    /// Where the rows of its last entity begin, as far as they stand together.
+    pub(crate) fn tail(&self) -> usize {
+        let last = self.entities.last();
+        let other = self
+            .entities
+            .iter()
+            .rposition(|entity| Some(entity) != last);
+        other.map_or(0, |row| row + 1)
+    }
+
+    /// Some of the rows.
+    pub(crate) fn slice(&self, rows: Range<usize>) -> Piece {
+        self.take(&(rows.start as u32..rows.end as u32).collect::<Vec<u32>>())
     }
 
     /// These rows, in this order.

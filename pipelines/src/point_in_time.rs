@@ -30,10 +30,9 @@ pub(crate) fn sweep(
     spine: &Spine,
     slots: &[usize],
 ) -> Result<Vec<ArrayRef>, Error> {
-    let numbers: HashMap<&str, usize> = names
-        .iter()
-        .enumerate()
-        .map(|(number, name)| (&**name, number))
+    let numbers: HashMap<&str, usize> = history
+        .entities()
+        .map(|number| (&*names[number as usize], number as usize))
         .collect();
     let mut asked: Vec<Vec<u32>> = vec![Vec::new(); names.len()];
     let mut empty = FeatureColumns::new(fold, slots);

@@ -18,7 +18,7 @@ use serde_json::Value as Json;
 use crate::digest::Digest;
 use crate::directory::{BuilderLock, DataDir};
 use crate::names::check_name;
-use crate::offline::{Compression, check_format, collect, read_batches, write_parquet};
+use crate::offline::{Holds, check_format, collect, read_batches, write_parquet};
 use crate::publish::{AtomicFile, create_directory, sync_directory, write_atomic};
 use crate::{Error, Result};
 
@@ -63,12 +63,7 @@ pub fn write_dataset(
 ) -> Result<PathBuf> {
     let paths = Paths::of(directory, name)?;
     let mut file = AtomicFile::create(paths.data.clone())?;
-    let mut writer = write_parquet(
-        Hashing::new(&mut file),
-        &paths.data,
-        schema,
-        Compression::Columns,
-    )?;
+    let mut writer = write_parquet(Hashing::new(&mut file), &paths.data, schema, Holds::Columns)?;
     let mut rows = 0;
     for batch in batches {
         rows += batch.num_rows() as u64;

@@ -11,6 +11,9 @@ use crate::grouped::{Grouped, stands_together};
 use crate::history::History;
 use crate::piece::Piece;
 
+/// Rows of one entity that are kept as they are, at most about.
+const MOST_CARRIED: usize = 1 << 16;
+
 /// Folds the pieces of a chunk in their order.
 pub(super) struct ChunkFold<'a> {
     fold: &'a GroupFold,
@@ -18,6 +21,10 @@ pub(super) struct ChunkFold<'a> {
     hopeless: &'a AtomicBool,
     known: HashMap<u32, usize, foldhash::fast::FixedState>,
     open: Vec<Open>,
+    /// Rows of the entity that the newest piece ended with: the next may have more of them.
+    carried: Vec<Piece>,
+    /// Rows of the chunk's first entity, if the chunk before may have more of them.
+    edges: Vec<Piece>,
     /// Pieces in which entities change from row to row: folded together at the end.
     waiting: Vec<Piece>,
     rows_read: u64,
@@ -39,6 +46,8 @@ pub(super) struct Partials {
     pub parts: Vec<Partial>,
     /// Rows in it, copies included.
     pub rows_read: u64,
+    /// Rows of the entities at its two ends, not folded: they may be cut.
+    pub edges: Vec<Piece>,
     bytes: Sink,
 }
 
@@ -63,20 +72,60 @@ impl<'a> ChunkFold<'a> {
             hopeless,
             known: HashMap::default(),
             open: Vec::new(),
+            carried: Vec::new(),
+            edges: Vec::new(),
             waiting: Vec::new(),
             rows_read: 0,
         }
     }
 
     pub(super) fn take(&mut self, piece: Piece) {
+        let is_first = self.rows_read == 0;
         self.rows_read += piece.rows() as u64;
         if self.hopeless.load(Ordering::Relaxed) {
             return;
         }
-        if self.waiting.is_empty() && stands_together(&piece.entities) {
-            self.fold_piece(piece);
-        } else {
+        if !self.waiting.is_empty() || !stands_together(&piece.entities) {
+            self.waiting.append(&mut self.carried);
             self.waiting.push(piece);
+            return;
+        }
+        let Some((entity, end)) = piece.head() else {
+            return;
+        };
+        let is_carried = self
+            .carried
+            .first()
+            .is_some_and(|held| held.entities[0] == entity);
+        let mut start = 0;
+        if is_first || is_carried {
+            self.carried.push(piece.slice(0..end));
+            start = end;
+        }
+        if start < piece.rows() {
+            self.settle();
+            let tail = piece.tail();
+            self.carried.push(piece.slice(tail..piece.rows()));
+            self.fold_rows(piece, start..tail);
+        } else if self.carried.iter().map(Piece::rows).sum::<usize>() > MOST_CARRIED {
+            self.fold_carried();
+        }
+    }
+
+    /// The carried rows are all that this chunk has of their entity.
+    fn settle(&mut self) {
+        if self.open.is_empty() && self.edges.is_empty() {
+            self.edges = std::mem::take(&mut self.carried);
+        } else {
+            self.fold_carried();
+        }
+    }
+
+    fn fold_carried(&mut self) {
+        if !self.carried.is_empty() {
+            let piece = Piece::concat(std::mem::take(&mut self.carried));
+            let rows = 0..piece.rows();
+            self.fold_rows(piece, rows);
         }
     }
 
@@ -84,14 +133,18 @@ impl<'a> ChunkFold<'a> {
     pub(super) fn finish(mut self) -> Partials {
         let waiting = std::mem::take(&mut self.waiting);
         if !waiting.is_empty() {
-            self.fold_piece(Piece::concat(waiting));
+            let piece = Piece::concat(waiting);
+            let rows = 0..piece.rows();
+            self.fold_rows(piece, rows);
         }
+        self.edges.append(&mut self.carried);
         let tangled = self.open.iter().filter(|open| open.is_tangled).count();
         if tangled * 2 > self.open.len() {
             self.hopeless.store(true, Ordering::Relaxed);
         }
         let mut partials = Partials {
             rows_read: self.rows_read,
+            edges: self.edges,
             ..Partials::default()
         };
         for open in &self.open {
@@ -100,8 +153,8 @@ impl<'a> ChunkFold<'a> {
         partials
     }
 
-    fn fold_piece(&mut self, piece: Piece) {
-        let grouped = Grouped::new(piece);
+    fn fold_rows(&mut self, piece: Piece, rows: Range<usize>) {
+        let grouped = Grouped::of_rows(piece, rows);
         for (entity, rows) in &grouped.runs {
             let events = Events::new(&grouped.columns, rows.clone());
             let place = *self.known.entry(*entity).or_insert(self.open.len());

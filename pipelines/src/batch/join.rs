@@ -28,7 +28,14 @@ pub(super) struct Place {
 impl Joined {
     /// Brings the parts of each entity together. Where ids tell copies, they must not overlap
     /// in time: a copy of an event of one part might be in the other.
-    pub(super) fn new(partials: Vec<Partials>, entities: usize, fold: &GroupFold) -> Joined {
+    pub(super) fn new(
+        mut partials: Vec<Partials>,
+        entities: usize,
+        fold: &GroupFold,
+    ) -> Result<Joined, Error> {
+        let edges = partials.iter_mut().flat_map(|held| held.edges.drain(..));
+        let cut = History::gather(edges.collect(), entities);
+        partials.extend(Partials::of_history(fold, &cut)?);
         let mut joined = Joined {
             partials: Vec::new(),
             places: Vec::new(),
@@ -38,7 +45,7 @@ impl Joined {
         if fold.keeps_ids() {
             joined.find_tangled();
         }
-        joined
+        Ok(joined)
     }
 
     /// Nothing is usable: all entities are tangled.

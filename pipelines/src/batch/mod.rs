@@ -3,8 +3,9 @@
 //!
 //! Rows are folded while they are decoded, and forgotten. That is exact as long as each
 //! entity's events come in order of time: a copy of an event has its instant, so an event
-//! newer than all before it is none. An entity whose events do not is *tangled*: its rows
-//! are read again, brought together and put in order.
+//! newer than all before it is none. Rows of one entity that stand together are folded
+//! together, be they cut by the end of a batch or of a chunk. An entity whose events are
+//! spread and out of order is *tangled*: its rows are read again and put in order.
 
 mod chunk; // one chunk of the source -> states of the entities in it
 mod join; // one entity's states from all chunks
@@ -65,7 +66,7 @@ pub fn fold(job: &Job<'_>, group: &FeatureGroup) -> Result<States, Error> {
     let mut joined = if is_hopeless.into_inner() {
         Joined::nothing(reading.entities())
     } else {
-        Joined::new(partials, reading.entities(), &reading.fold)
+        Joined::new(partials, reading.entities(), &reading.fold)?
     };
     if let Some(tangled) = joined.tangled() {
         let pieces = reading.pieces(Some(tangled))?;
@@ -178,7 +179,7 @@ mod laws {
         let mut joined = if is_hopeless.into_inner() {
             Joined::nothing(users)
         } else {
-            Joined::new(partials, users, &bench.fold)
+            Joined::new(partials, users, &bench.fold).unwrap()
         };
         if let Some(tangled) = joined.tangled() {
             let pieces = pieces(&|user| tangled[user as usize])

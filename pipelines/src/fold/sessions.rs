@@ -89,6 +89,22 @@ impl Sessions {
         open.drain(from + 1..to);
     }
 
+    /// Adds instants that come in order: whole sessions of them at a time.
+    fn extend(&self, open: &mut Vec<Interval>, mut times: impl Iterator<Item = i64>) {
+        let Some(first) = times.next() else {
+            return;
+        };
+        let mut session = (first, first);
+        for time in times {
+            if time.saturating_sub(session.1) > self.gap {
+                self.insert(open, session);
+                session.0 = time;
+            }
+            session.1 = time;
+        }
+        self.insert(open, session);
+    }
+
     fn summary(&self, state: &SessionState) -> Option<Block> {
         let open = state.open.iter().map(|&interval| Block::of(interval));
         open.fold(state.closed, |block, later| {
@@ -108,10 +124,11 @@ impl Aggregate for Sessions {
     type State = SessionState;
 
     fn update(&self, state: &mut SessionState, events: &Events<'_>) {
-        for row in events.selected(self.filter) {
-            let time = events.columns.times[row];
-            self.insert(&mut state.open, (time, time));
+        if self.filter.is_none() {
+            return self.extend(&mut state.open, events.times().iter().copied());
         }
+        let rows = events.selected(self.filter);
+        self.extend(&mut state.open, rows.map(|row| events.columns.times[row]));
     }
 
     /// Exact while nothing is closed, and for parts whose closed sessions do not overlap in

@@ -67,9 +67,8 @@ impl<A: Aggregate> Aggregate for Windowed<A> {
         state.drop_before(tail);
         let hop = self.window.hop.0;
         let times = &events.columns.times;
-        let first = events
-            .times()
-            .partition_point(|&time| time.div_euclid(hop) < tail);
+        let oldest = tail.saturating_mul(hop);
+        let first = events.times().partition_point(|&time| time < oldest);
         let mut row = events.rows.start + first;
         while row < events.rows.end {
             let pane = times[row].div_euclid(hop);

@@ -85,7 +85,7 @@ pub(super) fn to_wanted(array: &ArrayRef, wanted: &Wanted) -> Result<ArrayRef, A
         DType::Vector => to_vector(array, &target),
         DType::Text | DType::Categorical if array.data_type() == &target => Ok(array.clone()),
         DType::Text | DType::Categorical => match wanted.text {
-            TextAs::Plain => cast(array, &target),
+            TextAs::Plain | TextAs::View => cast(array, &target),
             TextAs::Dictionary => cast(&cast(array, &DataType::Utf8)?, &target),
         },
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BooleanBuilder, Float32Builder, ListBuilder, PrimitiveBuilder, StringBuilder,
+    StringViewBuilder,
 };
 use arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
@@ -29,6 +30,7 @@ enum Values {
     Bool(BooleanBuilder),
     Timestamp(PrimitiveBuilder<TimestampMicrosecondType>),
     Text(StringBuilder),
+    View(StringViewBuilder),
     Dictionary(DictionaryBuilder),
     Vector {
         list: ListBuilder<Float32Builder>,
@@ -45,6 +47,9 @@ impl ColumnBuilder {
             (DType::Bool, _) => Values::Bool(BooleanBuilder::new()),
             (DType::Timestamp, _) => Values::Timestamp(PrimitiveBuilder::new()),
             (DType::Text | DType::Categorical, TextAs::Plain) => Values::Text(StringBuilder::new()),
+            (DType::Text | DType::Categorical, TextAs::View) => {
+                Values::View(StringViewBuilder::new())
+            }
             (DType::Text | DType::Categorical, TextAs::Dictionary) => {
                 Values::Dictionary(DictionaryBuilder::new())
             }
@@ -75,6 +80,7 @@ impl ColumnBuilder {
             Values::Bool(to) => input.read(scalar::bool, |value| to.append_option(value)),
             Values::Timestamp(to) => input.read(scalar::timestamp, |value| to.append_option(value)),
             Values::Text(to) => input.read(utf8, |value| to.append_option(value)),
+            Values::View(to) => input.read(utf8, |value| to.append_option(value)),
             Values::Dictionary(to) => input.each(|text| append_key(to, text)),
             Values::Vector { list, elements } => {
                 input.each(|text| append_vector(list, elements, text));
@@ -90,6 +96,7 @@ impl ColumnBuilder {
             Values::Bool(from) => Arc::new(from.finish()),
             Values::Timestamp(from) => Arc::new(from.finish()),
             Values::Text(from) => Arc::new(from.finish()),
+            Values::View(from) => Arc::new(from.finish()),
             Values::Dictionary(from) => from.finish()?,
             Values::Vector { list, .. } => Arc::new(list.finish()),
         })

@@ -24,6 +24,8 @@ pub enum TextAs {
     Dictionary,
     /// `Utf8`: for texts that hardly repeat.
     Plain,
+    /// `Utf8View`: for texts that are looked at once. Nothing is copied out of a Parquet page.
+    View,
 }
 
 impl Wanted {
@@ -54,6 +56,15 @@ impl Wanted {
         }
     }
 
+    /// The same column with its text as `Utf8View`.
+    #[must_use]
+    pub fn view(self) -> Wanted {
+        Wanted {
+            text: TextAs::View,
+            ..self
+        }
+    }
+
     /// The Arrow type of the text: of no meaning for other types.
     pub(super) fn text_type(&self) -> DataType {
         match self.text {
@@ -61,6 +72,7 @@ impl Wanted {
                 DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
             }
             TextAs::Plain => DataType::Utf8,
+            TextAs::View => DataType::Utf8View,
         }
     }
 

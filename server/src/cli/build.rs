@@ -133,7 +133,7 @@ fn build_group(
     bar: &Bar,
 ) -> Outcome {
     let definition = format!("{} {:?}", group.fingerprint, expectations(group));
-    let inputs = inputs_fingerprint(job, &group.source, &definition, as_of)?;
+    let inputs = || inputs_fingerprint(job, &group.source, &definition, as_of);
     let name = format!("build {}", group.name);
     if !force && let Some(version) = unchanged(job, &group.name, &inputs)? {
         return Ok((Stage::skipped(name, version), None));
@@ -160,7 +160,7 @@ fn build_label(
     bar: &Bar,
 ) -> Outcome {
     let definition = format!("{label:?}");
-    let inputs = inputs_fingerprint(job, &label.source, &definition, as_of)?;
+    let inputs = || inputs_fingerprint(job, &label.source, &definition, as_of);
     let name = format!("build {}", label.name);
     if !force && let Some(version) = unchanged(job, &label.name, &inputs)? {
         return Ok((Stage::skipped(name, version), None));
@@ -208,10 +208,17 @@ fn inputs_fingerprint(
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn unchanged(job: &Job<'_>, group: &str, inputs: &str) -> Result<Option<String>, Error> {
-    let current = OfflineStore::new(job.data).current(group)?;
-    let same = current.filter(|version| version.manifest().inputs_fingerprint == inputs);
-    Ok(same.map(|version| version.name().to_owned()))
+/// The current version, if a build would give it again. Inputs are hashed only to compare.
+fn unchanged(
+    job: &Job<'_>,
+    group: &str,
+    inputs: &dyn Fn() -> Result<String, Error>,
+) -> Result<Option<String>, Error> {
+    let Some(current) = OfflineStore::new(job.data).current(group)? else {
+        return Ok(None);
+    };
+    let same = current.manifest().inputs_fingerprint == inputs()?;
+    Ok(same.then(|| current.name().to_owned()))
 }
 
 /// Adds what came of a build to its stage.

@@ -2,20 +2,22 @@
 //! builds.
 
 use std::fs::{self, File};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use arrow::array::{Array, ArrayBuilder, ArrayRef, AsArray, BinaryBuilder, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 
-use super::parquet_files::{Compression, write_parquet};
+use super::parquet_files::{Holds, write_parquet};
 use super::version::Version;
 use super::{FEATURES, MANIFEST, Manifest, STATES};
 use crate::versions::Staged;
 use crate::{Error, Result};
 
-const STATE_BATCH_ROWS: usize = 8_192;
+const STATE_BATCH_ROWS: usize = 1_024;
 const STATE_BATCH_BYTES: usize = 16 << 20;
 
 /// A version under construction; nothing stays of it unless it is published.
@@ -64,10 +66,10 @@ impl VersionWriter {
     }
 
     /// Begins `features.parquet`. The first column is the key: text or int64, ascending.
-    pub fn features(&mut self, schema: SchemaRef) -> Result<()> {
+    fn features(&mut self, schema: SchemaRef) -> Result<()> {
         let path = self.staged.path().join(FEATURES);
         let file = File::create(&path).map_err(Error::io("create", &path))?;
-        let file = write_parquet(file, &path, schema, Compression::Columns)?;
+        let file = write_parquet(file, &path, schema, Holds::Columns)?;
         self.features = Some(Features {
             path,
             file,
@@ -90,6 +92,31 @@ impl VersionWriter {
     /// Appends the encoded state of one entity, and its vectors if it has any. Keys ascend.
     pub fn append_state(&mut self, key: &[u8], row: &[u8], vectors: Option<&[u8]>) -> Result<()> {
         self.states.append(key, row, vectors)
+    }
+
+    /// Writes features and states at once, a thread each: for a version that is at hand whole.
+    /// A state is a key, its row, and its vectors if it has any.
+    pub fn write<'s>(
+        &mut self,
+        features: &RecordBatch,
+        states: impl Iterator<Item = (&'s [u8], &'s [u8], Option<&'s [u8]>)> + Send,
+    ) -> Result<()> {
+        self.features(features.schema())?;
+        let (file, rows) = (&mut self.features, &mut self.states);
+        thread::scope(|scope| {
+            let written = scope.spawn(|| {
+                for (key, row, vectors) in states {
+                    rows.append(key, row, vectors)?;
+                }
+                rows.flush()
+            });
+            let features = file.as_mut().map_or(Ok(()), |file| {
+                file.write(features)?;
+                file.flush()
+            });
+            let written = written.join().unwrap_or_else(|panic| resume_unwind(panic));
+            features.and(written)
+        })
     }
 
     /// Makes the version appear, whole, and current.
@@ -169,6 +196,13 @@ impl Features {
         })
     }
 
+    /// Encodes what was written so far, so that closing is quick.
+    fn flush(&mut self) -> Result<()> {
+        self.file
+            .flush()
+            .map_err(Error::parquet("write", &self.path))
+    }
+
     fn close(self) -> Result<u64> {
         close(self.file, &self.path)
     }
@@ -182,7 +216,7 @@ impl States {
             Field::new("vectors", DataType::Binary, true),
         ]));
         let file = File::create(&path).map_err(Error::io("create", &path))?;
-        let file = write_parquet(file, &path, Arc::clone(&schema), Compression::Opaque)?;
+        let file = write_parquet(file, &path, Arc::clone(&schema), Holds::Opaque)?;
         let builder = BinaryBuilder::new;
         Ok(States {
             path,
@@ -219,6 +253,9 @@ impl States {
     }
 
     fn write_buffered(&mut self) -> Result<()> {
+        if self.keys.is_empty() {
+            return Ok(());
+        }
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.keys.finish()),
             Arc::new(self.rows.finish()),
@@ -229,6 +266,14 @@ impl States {
             .map_err(|error| Error::parquet("write", &self.path)(error.into()))?;
         self.file
             .write(&batch)
+            .map_err(Error::parquet("write", &self.path))
+    }
+
+    /// Encodes what was written so far, so that closing is quick.
+    fn flush(&mut self) -> Result<()> {
+        self.write_buffered()?;
+        self.file
+            .flush()
             .map_err(Error::parquet("write", &self.path))
     }
 
