@@ -10,10 +10,10 @@ use crate::oracle::{Raw, equal};
 use crate::support::{Home, Server};
 
 /// A generator that needs no crate: the high bits of a linear congruence.
-struct Dice(u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)

@@ -13,3 +13,4 @@ mod cli; // exit codes, skipped stages, errors that say what to do
 mod crash; // kill -9 at any moment
 mod events; // events sent to a running server
 mod original; // the original system's registry and feature groups
+mod training; // spines and labels, against the raw tables

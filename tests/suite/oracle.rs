@@ -8,8 +8,10 @@ use std::path::Path;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use granary_pipelines::text::{Embedder, HashedNgrams};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value as Json, json};
+use vader_parity::SentimentIntensityAnalyzer;
 
 const MINUTE: i64 = 60_000_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -30,6 +32,7 @@ pub(crate) struct Review {
     pub rating: Option<f64>,
     pub text_length: Option<f64>,
     pub helpful_ratio: Option<f64>,
+    pub text: Option<String>,
 }
 
 /// The raw tables by user.
@@ -107,12 +110,14 @@ impl Raw {
                 number("text_length"),
                 number("helpful_ratio"),
             );
+            let words = texts(&batch, "review_text");
             for row in 0..batch.num_rows() {
                 let review = Review {
                     time: at[row].unwrap(),
                     rating: ratings[row],
                     text_length: lengths[row],
                     helpful_ratio: ratios[row],
+                    text: words[row].clone(),
                 };
                 read.reviews
                     .entry(users[row].clone().unwrap())
@@ -175,6 +180,10 @@ impl Raw {
         set("total_events", events.len().into());
         set("purchase_count", of_kind(&events, "purchase").into());
         set("add_to_cart_count", of_kind(&events, "add_to_cart").into());
+        set(
+            "payment_failures",
+            of_kind(&events, "payment_failed").into(),
+        );
         set("session_count", lengths.len().into());
         let total: f64 = lengths
             .iter()
@@ -207,6 +216,13 @@ impl Raw {
             ratio(count("purchase"), count("add_to_cart")),
         );
         set(
+            "payment_failure_rate",
+            ratio(
+                count("payment_failed"),
+                count("payment_failed") + count("purchase"),
+            ),
+        );
+        set(
             "events_per_session",
             ratio(events.len() as f64, lengths.len() as f64),
         );
@@ -230,6 +246,11 @@ impl Raw {
         };
         let ratings = reviews.iter().filter_map(|review| review.rating);
         let newest = reviews.iter().map(|review| review.time).max();
+        let texts: Vec<&str> = reviews
+            .iter()
+            .filter_map(|review| review.text.as_deref())
+            .collect();
+        let sentiments = texts.iter().map(|text| sentiment(text));
         let mut set = |name: &str, value: Json| features.insert(name.to_owned(), value);
         set("total_reviews", reviews.len().into());
         set("avg_rating", mean(|review| review.rating));
@@ -239,6 +260,11 @@ impl Raw {
         );
         set("avg_text_length", mean(|review| review.text_length));
         set("avg_helpful_ratio", mean(|review| review.helpful_ratio));
+        set(
+            "avg_sentiment_score",
+            ratio(sentiments.sum(), texts.len() as f64),
+        );
+        set("topic_vector", mean_vector(&texts));
         set(
             "last_review_days",
             newest.map_or(Json::Null, |time| ((as_of - time) / DAY).into()),
@@ -253,6 +279,35 @@ fn session_lengths(events: &[&Event]) -> Vec<i64> {
         .collect()
 }
 
+/// The reference port of VADER itself.
+fn sentiment(text: &str) -> f64 {
+    thread_local! {
+        static VADER: SentimentIntensityAnalyzer = SentimentIntensityAnalyzer::new();
+    }
+    VADER.with(|vader| vader.polarity_scores(text).compound)
+}
+
+/// The mean of the texts' vectors. One text's vector is the embedder's own: that it is the
+/// same one everywhere is what is checked here.
+fn mean_vector(texts: &[&str]) -> Json {
+    let vectors: Vec<Vec<f32>> = texts
+        .iter()
+        .map(|text| {
+            let mut vector = vec![0.0; HashedNgrams.dimension()];
+            HashedNgrams.embed(text, &mut vector);
+            vector
+        })
+        .collect();
+    let Some(first) = vectors.first() else {
+        return Json::Null;
+    };
+    let mean = |at: usize| {
+        let sum: f64 = vectors.iter().map(|vector| f64::from(vector[at])).sum();
+        (sum / vectors.len() as f64) as f32
+    };
+    json!((0..first.len()).map(mean).collect::<Vec<f32>>())
+}
+
 fn ratio(above: f64, below: f64) -> Json {
     if below == 0.0 {
         Json::Null
@@ -261,17 +316,34 @@ fn ratio(above: f64, below: f64) -> Json {
     }
 }
 
-/// Whether two values are the same feature: floats and vectors within 1e-9.
+/// Whether two values are the same feature: floats within 1e-9, elements of vectors, which
+/// are 32-bit floats, within their last bit.
 pub(crate) fn equal(found: &Json, wanted: &Json) -> bool {
+    let near = |a: &Json, b: &Json, relative: f64| match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => (a - b).abs() <= 1e-12 + relative * a.abs().max(b.abs()),
+        _ => a == b,
+    };
     match (found, wanted) {
         (Json::Array(a), Json::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+            let last_bit = f64::from(f32::EPSILON);
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| near(a, b, last_bit))
         }
-        _ => match (found.as_f64(), wanted.as_f64()) {
-            (Some(a), Some(b)) => (a - b).abs() <= 1e-12 + 1e-9 * a.abs().max(b.abs()),
-            _ => found == wanted,
-        },
+        _ => near(found, wanted, 1e-9),
     }
+}
+
+/// A Parquet file as one object a row.
+pub(crate) fn rows_of(path: &Path) -> Vec<Map<String, Json>> {
+    let mut rows = Vec::new();
+    for batch in batches(path) {
+        let schema = batch.schema();
+        for row in 0..batch.num_rows() {
+            let cell = |name: &String| (name.clone(), cell(&batch, name, row));
+            let names = schema.fields().iter().map(|field| field.name());
+            rows.push(names.map(cell).collect());
+        }
+    }
+    rows
 }
 
 fn batches(path: &Path) -> Vec<RecordBatch> {
@@ -321,8 +393,16 @@ fn cell(batch: &RecordBatch, name: &str, row: usize) -> Json {
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row).into(),
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row).into(),
         DataType::Boolean => column.as_boolean().value(row).into(),
-        _ => texts(batch, name)[row]
+        DataType::Timestamp(..) => times(&batch.slice(row, 1), name)[0].into(),
+        DataType::FixedSizeList(..) => elements(&column.as_fixed_size_list().value(row)),
+        DataType::List(_) => elements(&column.as_list::<i32>().value(row)),
+        _ => texts(&batch.slice(row, 1), name)[0]
             .clone()
             .map_or(Json::Null, Json::from),
     }
+}
+
+fn elements(list: &ArrayRef) -> Json {
+    let floats = cast(list, &DataType::Float64).unwrap();
+    json!(floats.as_primitive::<Float64Type>().values().to_vec())
 }
