@@ -4,12 +4,11 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
 
-use super::convert::show;
 use super::error::ApiError;
 use super::features::off_thread;
 use super::input::{Fields, body, parameter, query};
 use super::schema;
-use crate::service::{JsonObject, Service};
+use crate::service::{JsonObject, Service, shown};
 
 /// Longest body of events.
 const EVENTS_LIMIT: usize = 64 * 1024 * 1024;
@@ -146,7 +145,7 @@ fn objects(what: &str, first: usize, values: Vec<Json>) -> Result<Vec<JsonObject
             };
             Err(ApiError::field(
                 place,
-                format!("is {}, wants an object", show(&other)),
+                format!("is {}, wants an object", shown(&other)),
             ))
         }
     };

@@ -6,9 +6,8 @@ use actix_web::{HttpRequest, web};
 use granary_registry::{EventTime, nearest};
 use serde_json::{Map, Value as Json};
 
-use super::convert::show;
 use super::error::ApiError;
-use crate::service::{Catalog, ServiceError};
+use crate::service::{Catalog, ServiceError, shown};
 
 /// Longest body, except that of `/events`.
 pub(super) const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -141,7 +140,7 @@ impl<'a> Fields<'a> {
             };
             return Err(ApiError::field(
                 field,
-                format!("is {}, wants an object", show(json)),
+                format!("is {}, wants an object", shown(json)),
             ));
         };
         for name in map.keys().filter(|name| *name != key) {
@@ -195,7 +194,7 @@ impl<'a> Fields<'a> {
     fn wrong(&self, name: &str, found: &Json, wanted: &str) -> ApiError {
         ApiError::field(
             self.place(name),
-            format!("is {}, wants {wanted}", show(found)),
+            format!("is {}, wants {wanted}", shown(found)),
         )
     }
 }
@@ -206,7 +205,7 @@ pub(super) fn key(place: &str, json: &Json) -> Result<String, ApiError> {
         Json::String(text) if !text.is_empty() => Ok(text.clone()),
         Json::Number(number) if number.is_i64() || number.is_u64() => Ok(number.to_string()),
         other => {
-            let reason = format!("is {}, wants a string or a whole number", show(other));
+            let reason = format!("is {}, wants a string or a whole number", shown(other));
             Err(ApiError::field(place, reason))
         }
     }

@@ -11,7 +11,6 @@ mod openapi; // /openapi.json, /docs
 mod predict; // POST /predict
 mod status; // GET /status
 
-mod convert; // a JSON value -> a feature's value
 mod input; // queries and bodies -> checked fields
 pub(crate) mod json; // answers -> bytes
 

@@ -3,13 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
 
-use super::convert;
 use super::error::ApiError;
 use super::features::{few_enough, off_thread};
 use super::input::{BODY_LIMIT, Fields, body, key_name, position};
 use super::json::{ok, write_list, write_prediction, write_refusal};
 use super::schema;
-use crate::service::{Catalog, Prediction, Service, ServiceError, Subject};
+use crate::service::{Catalog, Prediction, Service, ServiceError, Subject, of_json, shown};
 
 /// Up to this many are predicted on the thread where the request arrived.
 const INLINE_SUBJECTS: usize = 64;
@@ -131,10 +130,7 @@ fn subject(path: &str, json: &Json, catalog: &Catalog) -> Result<Subject, ApiErr
             given.collect::<Result<_, _>>()?
         }
         Some(other) => {
-            let reason = format!(
-                "is {}, wants an object of names and values",
-                convert::show(other)
-            );
+            let reason = format!("is {}, wants an object of names and values", shown(other));
             return Err(ApiError::field(fields.place("features"), reason));
         }
         None => Vec::new(),
@@ -160,10 +156,8 @@ fn feature(
     }
     let feature = &catalog.features[position(catalog, name)?];
     let place = format!("{path}features.{name}");
-    Ok((
-        name.to_owned(),
-        convert::value(&place, feature.dtype, json)?,
-    ))
+    let value = of_json(json, feature.dtype).map_err(|reason| ApiError::field(place, reason))?;
+    Ok((name.to_owned(), value))
 }
 
 #[cfg(test)]

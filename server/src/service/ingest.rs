@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
 use granary_pipelines::{Event, Streamed, fold_events};
-use granary_registry::{DType, EventTime, Registry, Source, Value};
+use granary_registry::{EventTime, Registry, Source, Value};
 use granary_storage::{Kind, Log, Offset};
 
 use super::answer::Receipt;
@@ -295,16 +295,4 @@ fn append(log: &mut Log, group: &[Request]) -> granary_storage::Result<Vec<Vec<u
 /// A lock whose holder panicked still guards whole data: every change is made in one step.
 pub(super) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The types that an event's field may have.
-pub(super) fn expected(dtype: DType) -> &'static str {
-    match dtype {
-        DType::Int => "a whole number",
-        DType::Float => "a number",
-        DType::Bool => "true or false",
-        DType::Text | DType::Categorical => "a text",
-        DType::Timestamp => "an ISO-8601 instant such as \"2026-01-31T12:00:00Z\"",
-        DType::Vector => "a list of numbers",
-    }
 }

@@ -20,7 +20,7 @@ pub use answer::{
     Catalog, CatalogFeature, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin, Prediction,
     Receipt, Status, Subject,
 };
-pub use cell::of_json;
+pub use cell::{of_json, shown};
 pub use clock::WallClock;
 pub use error::ServiceError;
 pub use flush::Flusher;
