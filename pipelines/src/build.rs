@@ -81,11 +81,7 @@ pub fn build(
         expectations: outcomes,
         duration_ms: 0,
         embedder: uses_vectors(group).then(|| job.embedder.id().to_owned()),
-        notes: if copies > 0 {
-            vec![format!("{copies} copies of events dropped")]
-        } else {
-            vec![]
-        },
+        notes: notes(group, copies, &folded.estimates),
         ..manifest(job, &group.name, &job.files_of(source)?, inputs)
     };
     let version = publish(
@@ -132,6 +128,7 @@ pub fn build_label(
             Arc::new(StringArray::from_iter_values(parts)),
         ],
         states: Vec::new(),
+        estimates: Vec::new(),
     };
     let entity = job
         .registry
@@ -176,6 +173,18 @@ pub fn build_label(
         version,
         rows_read: rows as u64,
     })
+}
+
+/// What whoever uses the version should know.
+fn notes(group: &FeatureGroup, copies: u64, estimates: &[u64]) -> Vec<String> {
+    let copies = (copies > 0).then(|| format!("{copies} copies of events dropped"));
+    let estimated = group.features.iter().zip(estimates);
+    let estimated = estimated.filter(|(_, entities)| **entities > 0);
+    let estimated = estimated.map(|(feature, entities)| {
+        let name = &feature.name;
+        format!("`{name}` is an estimate for {entities} entities: they are beyond its `bound`")
+    });
+    copies.into_iter().chain(estimated).collect()
 }
 
 fn manifest(job: &Job<'_>, name: &str, files: &[FileHash], inputs: String) -> Manifest {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::fold::{Columns, NO_ID};
+use crate::fold::{Columns, NO_HASH};
 use crate::piece::Piece;
 
 /// Rows per stretch from which on it is cheaper to sort stretches than rows.
@@ -141,7 +141,7 @@ fn in_order(rows: &mut [u32], columns: &Columns, kept: &mut Vec<u32>) {
         if tied.len() > 1 {
             tied.sort_by_key(id);
         }
-        for same in tied.chunk_by(|a, b| id(a) == id(b) && id(a) != NO_ID) {
+        for same in tied.chunk_by(|a, b| id(a) == id(b) && id(a) != NO_HASH) {
             kept.push(same[0]);
         }
     }
@@ -173,7 +173,7 @@ mod tests {
             wanted.truncate(range.end);
             wanted.drain(..range.start);
             wanted.sort_unstable();
-            wanted.dedup_by(|a, b| a == b && a.2 != NO_ID);
+            wanted.dedup_by(|a, b| a == b && a.2 != NO_HASH);
             let grouped = Grouped::of_rows(Piece { entities, columns }, range);
             let mut found = Vec::new();
             for (entity, rows) in &grouped.runs {

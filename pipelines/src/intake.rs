@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
+};
 use granary_registry::{DType, Entity, Expression, Source, ValueColumns};
 use twox_hash::XxHash3_64;
 
 use crate::error::Error;
 use crate::expression::Program;
-use crate::fold::{Columns, GroupFold, Input, InputFrom, InputKind, NO_CATEGORY, NO_ID};
+use crate::fold::{Columns, GroupFold, Input, InputFrom, InputKind, NO_CATEGORY, NO_HASH, Vectors};
 use crate::source::{TextAs, Wanted};
 use crate::text::Embedder;
 
@@ -53,10 +55,7 @@ impl Intake {
             .event_time
             .as_ref()
             .map(|name| planner.required(name, DType::Timestamp));
-        let id = source
-            .id
-            .as_ref()
-            .map(|name| planner.add(Wanted::optional(name, DType::Text).view()));
+        let id = source.id.as_ref().map(|name| planner.id(name));
         let expressions: Vec<&Expression> = fold
             .inputs
             .iter()
@@ -143,12 +142,12 @@ impl Intake {
                 .to_vec(),
             None => vec![i64::MIN; rows],
         };
-        let ids = self.id.map_or_else(Vec::new, |id| hashes(&arrays[id]));
+        let ids = self.id.map(|id| hashes(&arrays[id])).transpose()?;
         Ok(Columns {
             times,
             masks,
             inputs,
-            ids,
+            ids: ids.unwrap_or_default(),
             positions: Vec::new(),
         })
     }
@@ -187,6 +186,14 @@ impl<'a> Planner<'a> {
 
     fn required(&mut self, name: &str, dtype: DType) -> usize {
         self.add(Wanted::required(name, dtype))
+    }
+
+    /// The dedupe key, in any form: only its hash and its order matter.
+    fn id(&mut self, name: &str) -> usize {
+        let mut columns = self.source.columns.iter();
+        let column = columns.find(|column| column.name == *name);
+        let dtype = column.map_or(DType::Text, |column| column.dtype);
+        self.add(Wanted::optional(name, dtype).view())
     }
 
     fn column(&mut self, name: &str, dtype: DType) -> usize {
@@ -265,6 +272,8 @@ fn input(array: &ArrayRef, kind: &InputKind) -> Result<Input, Error> {
     match kind {
         InputKind::Numbers => Ok(Input::Numbers(numbers(array)?)),
         InputKind::Codes(categories) => Ok(Input::Codes(codes(array, categories)?)),
+        InputKind::Buckets(edges) => Ok(Input::Codes(buckets(&numbers(array)?, edges))),
+        InputKind::Hashes => Ok(Input::Hashes(hashes(array)?)),
         InputKind::Values => Input::values(array).map_err(Error::Arrow),
         InputKind::Vectors => vectors(array),
     }
@@ -309,6 +318,14 @@ fn codes(array: &ArrayRef, categories: &[Arc<str>]) -> Result<Vec<u32>, Error> {
     Ok(texts.as_string::<i32>().iter().map(code).collect())
 }
 
+fn buckets(numbers: &[f64], edges: &[f64]) -> Vec<u32> {
+    let bucket = |number: &f64| match number {
+        number if number.is_nan() => NO_CATEGORY,
+        number => edges.partition_point(|edge| edge <= number) as u32,
+    };
+    numbers.iter().map(bucket).collect()
+}
+
 fn vectors(array: &ArrayRef) -> Result<Input, Error> {
     let rows = array.len();
     let list = |row: usize| -> Option<ArrayRef> {
@@ -342,11 +359,11 @@ fn vectors(array: &ArrayRef) -> Result<Input, Error> {
             elements.resize((row + 1) * dimension, 0.0);
         }
     }
-    Ok(Input::Vectors {
+    Ok(Input::Vectors(Vectors {
         dimension,
         elements,
         valid,
-    })
+    }))
 }
 
 /// One vector a row out of one column an element; a null element is 0, as the row has others.
@@ -361,26 +378,40 @@ fn spread<'a>(columns: impl Iterator<Item = &'a ArrayRef>, rows: usize) -> Resul
     };
     let elements = (0..rows).flat_map(|row| columns.iter().map(move |column| element(row, column)));
     let valid = (0..rows).map(|row| columns.iter().any(|column| !column[row].is_nan()));
-    Ok(Input::Vectors {
+    Ok(Input::Vectors(Vectors {
         dimension: columns.len(),
         elements: elements.collect(),
         valid: valid.collect(),
-    })
+    }))
 }
 
-/// XXH3 of each dedupe key, which is fixed by its specification, so states may keep it.
-fn hashes(array: &ArrayRef) -> Vec<u64> {
-    let hash = |id: Option<&str>| id.map_or(NO_ID, |id| XxHash3_64::oneshot(id.as_bytes()));
+/// XXH3 of each value, which is fixed by its specification, so states may keep it: of a text's
+/// bytes, of a number's eight.
+fn hashes(array: &ArrayRef) -> Result<Vec<u64>, Error> {
+    let hash = |bytes: &[u8]| XxHash3_64::oneshot(bytes).max(1);
+    let of_text = |text: Option<&str>| text.map_or(NO_HASH, |text| hash(text.as_bytes()));
     if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
-        let values = dictionary.values().as_string::<i32>();
-        let of_value: Vec<u64> = values.iter().map(hash).collect();
-        let keys = dictionary.keys().iter();
-        return keys
-            .map(|key| key.map_or(NO_ID, |key| of_value[key as usize]))
-            .collect();
+        let of_value = hashes(dictionary.values())?;
+        let of_row = |key: Option<i32>| key.map_or(NO_HASH, |key| of_value[key as usize]);
+        return Ok(dictionary.keys().iter().map(of_row).collect());
     }
-    match array.as_string_view_opt() {
-        Some(ids) => ids.iter().map(hash).collect(),
-        None => array.as_string::<i32>().iter().map(hash).collect(),
-    }
+    Ok(match array.data_type() {
+        DataType::Utf8 => array.as_string::<i32>().iter().map(of_text).collect(),
+        DataType::Utf8View => array.as_string_view().iter().map(of_text).collect(),
+        DataType::Float64 => {
+            // Adding 0 makes one zero of the two.
+            let of_float = |x: Option<f64>| x.map_or(NO_HASH, |x| hash(&(x + 0.0).to_le_bytes()));
+            let floats = array.as_primitive::<Float64Type>().iter();
+            floats.map(of_float).collect()
+        }
+        _ => {
+            let whole = compute::cast(array, &DataType::Int64)?;
+            let of_int = |x: Option<i64>| x.map_or(NO_HASH, |x| hash(&x.to_le_bytes()));
+            whole
+                .as_primitive::<Int64Type>()
+                .iter()
+                .map(of_int)
+                .collect()
+        }
+    })
 }

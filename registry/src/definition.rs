@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{DType, EventTime, Expression, Span, Value};
+use crate::{DType, EventTime, Expression, Function, Span, Value};
 
 /// The checked registry.
 #[derive(Clone, Debug, PartialEq)]
@@ -183,34 +183,6 @@ pub struct Window {
     pub hop: Span,
 }
 
-/// The folds.
-#[derive(Clone, Debug, PartialEq)]
-#[expect(
-    missing_docs,
-    reason = "the names are the aggregations of the registry"
-)]
-pub enum Function {
-    Count,
-    Sum,
-    Mean,
-    Min,
-    Max,
-    Variance,
-    Stddev,
-    First,
-    Last,
-    /// A vector of counts, one element per category in this order.
-    CountBy {
-        categories: Vec<Arc<str>>,
-    },
-    /// Number of sessions.
-    Sessions,
-    /// Mean length of a session in minutes.
-    SessionLength,
-    /// Whole days from the newest event to the instant, rounded down.
-    DaysSinceLast,
-}
-
 /// How a training set fills the nulls of a feature, fitted on the training part.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the names are the rules")]
@@ -346,27 +318,6 @@ pub struct FeatureService {
 /// A hash of a definition: equal when the stored bytes mean the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub u64);
-
-impl Function {
-    /// The aggregation's name in the registry.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Function::Count => "count",
-            Function::Sum => "sum",
-            Function::Mean => "mean",
-            Function::Min => "min",
-            Function::Max => "max",
-            Function::Variance => "variance",
-            Function::Stddev => "stddev",
-            Function::First => "first",
-            Function::Last => "last",
-            Function::CountBy { .. } => "count_by",
-            Function::Sessions => "sessions",
-            Function::SessionLength => "session_length",
-            Function::DaysSinceLast => "days_since_last",
-        }
-    }
-}
 
 impl Imputation {
     /// The rules that need no value, by name.

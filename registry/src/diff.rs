@@ -5,8 +5,8 @@
 use std::fmt;
 
 use crate::{
-    Aggregation, Entity, Feature, FeatureGroup, FeatureKind, FeatureService, Fingerprint, Function,
-    Label, Registry, Source, fingerprint,
+    Entity, Feature, FeatureGroup, FeatureKind, FeatureService, Fingerprint, Function, Label,
+    Registry, Source, fingerprint,
 };
 
 /// One change with what follows from it.
@@ -306,11 +306,11 @@ fn differing_definitions(old: &Feature, new: &Feature) -> Vec<&'static str> {
         (FeatureKind::Aggregate(old), FeatureKind::Aggregate(new)) => {
             keys.extend(differing(&[
                 ("aggregation", old.function.name() != new.function.name()),
-                ("categories", categories(old) != categories(new)),
                 ("input", old.input != new.input),
                 ("where", old.filter != new.filter),
                 ("window", old.window != new.window),
             ]));
+            keys.extend(differing_arguments(&old.function, &new.function));
         }
         (FeatureKind::Value { columns: old }, FeatureKind::Value { columns: new }) => {
             keys.extend(differing(&[("column", old != new)]));
@@ -323,11 +323,16 @@ fn differing_definitions(old: &Feature, new: &Feature) -> Vec<&'static str> {
     keys
 }
 
-fn categories(aggregation: &Aggregation) -> &[std::sync::Arc<str>] {
-    match &aggregation.function {
-        Function::CountBy { categories } => categories,
-        _ => &[],
+/// The arguments that differ between two uses of one function.
+fn differing_arguments(old: &Function, new: &Function) -> Vec<&'static str> {
+    if old.name() != new.name() {
+        return Vec::new();
     }
+    let pairs = old.arguments().into_iter().zip(new.arguments());
+    pairs
+        .filter(|(old, new)| old != new)
+        .map(|((key, _), _)| key)
+        .collect()
 }
 
 impl Registry {

@@ -202,6 +202,10 @@ impl Canonical {
             self.list(categories, |hash, category| {
                 hash.text(category);
             });
+        } else {
+            for (key, argument) in aggregation.function.arguments() {
+                self.text(key).text(&argument);
+            }
         }
         self.list(&aggregation.input, Canonical::expression);
         self.list(&aggregation.filter, Canonical::expression);

@@ -3,6 +3,7 @@
 
 mod columns; // which columns of a source features need
 mod definition; // what a registry holds once it is checked
+mod function; // the folds by name, with their arguments
 mod expression; // the expressions of `where`, `input` and derived features
 mod time; // instants and spans
 mod value; // what a feature, a cell or a literal can be
@@ -24,11 +25,12 @@ mod schema; // the JSON Schema for editors
 
 pub use definition::{
     Aggregation, Clock, Column, DerivedColumn, Draw, Entity, Expectation, Feature, FeatureGroup,
-    FeatureKind, FeatureService, Fingerprint, Function, Imputation, Instant, Label, LabelTarget,
-    Registry, Rule, Severity, Source, Split, ValueColumns, Window,
+    FeatureKind, FeatureService, Fingerprint, Imputation, Instant, Label, LabelTarget, Registry,
+    Rule, Severity, Source, Split, ValueColumns, Window,
 };
 pub use diff::{Change, ChangeKind, Consequence, Subject, diff};
 pub use expression::{BinaryOp, Expression, ScalarFunction, UnaryOp};
+pub use function::Function;
 pub use problem::{Problem, Problems, nearest};
 pub use schema::json_schema;
 pub use time::{EventTime, Span, TimeError};

@@ -364,6 +364,62 @@ fn aggregations() {
 }
 
 #[test]
+fn arguments_of_aggregations() {
+    let at = "feature_groups.user_review_features.features[1]";
+    let min = "{name: min_rating, dtype: float, aggregation: min, input: rating}";
+    for (new, path, found) in [
+        (
+            "aggregation: first_k, input: rating",
+            "",
+            "`first_k` without `k`",
+        ),
+        (
+            "aggregation: approx_percentile, input: rating, percentile: 95",
+            ".percentile",
+            "the number 95",
+        ),
+        (
+            "aggregation: approx_percentile, input: category, percentile: 0.5",
+            ".input",
+            "`category` of type categorical",
+        ),
+        (
+            "aggregation: decayed_sum, half_life: 0d",
+            ".half_life",
+            "`0d`",
+        ),
+        (
+            "aggregation: min, input: rating, k: 3",
+            ".k",
+            "`k` on `min`",
+        ),
+        (
+            "aggregation: rate, input: rating",
+            ".input",
+            "`input` on `rate`",
+        ),
+        ("aggregation: trend, per: 1d", "", "`trend` without `input`"),
+    ] {
+        let new = min.replace("aggregation: min, input: rating", new);
+        assert_problem(min, &new, &format!("{at}{path}"), found);
+    }
+    assert_problem(
+        min,
+        "{name: n, dtype: int, aggregation: count_distinct, input: rating, bound: 100000}",
+        &format!("{at}.bound"),
+        "the number 100000",
+    );
+    let vector = "{name: topic_vector, dtype: vector, aggregation: mean, input: embedding}";
+    let at = "feature_groups.user_review_features.features[6]";
+    assert_problem(
+        vector,
+        "{name: v, dtype: vector, aggregation: histogram, input: rating, edges: [3, 1]}",
+        &format!("{at}.edges[0]"),
+        "edges out of order",
+    );
+}
+
+#[test]
 fn derived_features() {
     let ratio = "{name: events_per_session, dtype: float, expression: \"total_events / nullif(session_count, 0)\"}";
     let at = "feature_groups.user_activity_features.features[13].expression";

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use granary_registry::{EventTime, Value};
 
+use super::STATE_FORMAT;
+
 /// Where a state is written: everything but vectors, and the vectors.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Sink {
@@ -27,6 +29,14 @@ pub enum DecodeError {
     /// The bytes end inside a value.
     #[error("state ends early: {0} is cut off")]
     Short(&'static str),
+    /// Another version of this program wrote it.
+    #[error(
+        "state is of format {found}, this version reads {STATE_FORMAT}: run `granary build` and `granary push`"
+    )]
+    Format {
+        /// The format found.
+        found: u8,
+    },
     /// A byte that has no meaning here.
     #[error("state holds an impossible {what}: {found}")]
     Invalid {

@@ -94,8 +94,10 @@ impl ColumnBuilder {
             ColumnBuilder::Text(column) => Arc::new(column.finish()),
             ColumnBuilder::Timestamp(column) => Arc::new(column.finish()),
             ColumnBuilder::Vector {
-                elements, valid, ..
-            } => Arc::new(vectors(elements, valid, dimension.max(1))),
+                elements,
+                valid,
+                dimension: own,
+            } => Arc::new(vectors(elements, valid, dimension.max(*own).max(1))),
         }
     }
 }

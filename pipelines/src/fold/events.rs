@@ -20,7 +20,7 @@ pub struct Columns {
     pub masks: Vec<Vec<u64>>,
     /// The inputs of the folds.
     pub inputs: Vec<Input>,
-    /// Dedupe keys as hashes, [`NO_ID`] for a null; empty when the source has none.
+    /// Dedupe keys as hashes, [`NO_HASH`] for a null; empty when the source has none.
     pub ids: Vec<u64>,
     /// Where in the log a row stands, one past its offset; empty when all come from files.
     pub positions: Vec<u64>,
@@ -33,21 +33,27 @@ pub enum Input {
     Numbers(Vec<f64>),
     /// Positions in a list of categories; [`NO_CATEGORY`] is null or none of them.
     Codes(Vec<u32>),
+    /// Hashes of values; [`NO_HASH`] is null.
+    Hashes(Vec<u64>),
     /// Anything, as Arrow holds it; text is plain.
     Values(ArrayRef),
     /// Vectors of one dimension, one after another.
-    Vectors {
-        /// Elements in each.
-        dimension: usize,
-        /// `dimension` elements a row.
-        elements: Vec<f32>,
-        /// Whether the row has a vector.
-        valid: Vec<bool>,
-    },
+    Vectors(Vectors),
 }
 
-/// The hash of a dedupe key that is null: no row is a copy of such a row.
-pub const NO_ID: u64 = 0;
+/// A column of vectors.
+#[derive(Clone, Debug, Default)]
+pub struct Vectors {
+    /// Elements in each; 0 if no row has one.
+    pub dimension: usize,
+    /// `dimension` elements a row.
+    pub elements: Vec<f32>,
+    /// Whether the row has a vector.
+    pub valid: Vec<bool>,
+}
+
+/// The hash of a null, which nothing else has: no row is a copy of one without a dedupe key.
+pub const NO_HASH: u64 = 0;
 
 /// The code of a category outside the list.
 pub const NO_CATEGORY: u32 = u32::MAX;
@@ -103,7 +109,7 @@ impl<'a> Events<'a> {
 
     /// The rows for which a filter holds; all of them without one.
     #[inline]
-    pub fn selected(&self, filter: Option<Filter>) -> impl Iterator<Item = usize> + 'a {
+    pub fn selected(&self, filter: Option<Filter>) -> impl DoubleEndedIterator<Item = usize> + 'a {
         let mask = filter.map(|filter| (&self.columns.masks[filter.word][..], filter.bit));
         self.rows.clone().filter(move |&row| match mask {
             Some((words, bit)) => words[row] >> bit & 1 == 1,
@@ -139,14 +145,18 @@ impl<'a> Events<'a> {
         }
     }
 
+    /// The hashes of an input column.
+    pub fn hashes(&self, input: usize) -> &'a [u64] {
+        match &self.columns.inputs[input] {
+            Input::Hashes(hashes) => hashes,
+            _ => &[],
+        }
+    }
+
     /// The vector of a row, if it has one.
     pub fn vector(&self, input: usize, row: usize) -> Option<&'a [f32]> {
         match &self.columns.inputs[input] {
-            Input::Vectors {
-                dimension,
-                elements,
-                valid,
-            } if valid[row] => Some(&elements[row * dimension..][..*dimension]),
+            Input::Vectors(vectors) => vectors.get(row),
             _ => None,
         }
     }
@@ -156,8 +166,8 @@ impl<'a> Events<'a> {
         match &self.columns.inputs[input] {
             Input::Values(array) => value_at(array, row),
             Input::Numbers(numbers) => Value::float(numbers[row]),
-            Input::Codes(_) => Value::Null,
-            Input::Vectors { .. } => match self.vector(input, row) {
+            Input::Codes(_) | Input::Hashes(_) => Value::Null,
+            Input::Vectors(_) => match self.vector(input, row) {
                 Some(vector) => Value::Vector(vector.into()),
                 None => Value::Null,
             },
@@ -229,24 +239,13 @@ impl Input {
         match self {
             Input::Numbers(numbers) => Input::Numbers(gather(numbers, rows)),
             Input::Codes(codes) => Input::Codes(gather(codes, rows)),
+            Input::Hashes(hashes) => Input::Hashes(gather(hashes, rows)),
             Input::Values(array) => {
                 let indices = arrow::array::UInt32Array::from(rows.to_vec());
                 let taken = compute::take(array.as_ref(), &indices, None);
                 Input::Values(taken.expect("rows lie within the column"))
             }
-            Input::Vectors {
-                dimension,
-                elements,
-                valid,
-            } => Input::Vectors {
-                dimension: *dimension,
-                elements: rows
-                    .iter()
-                    .flat_map(|&row| &elements[row as usize * dimension..][..*dimension])
-                    .copied()
-                    .collect(),
-                valid: gather(valid, rows),
-            },
+            Input::Vectors(vectors) => Input::Vectors(vectors.take(rows)),
         }
     }
 
@@ -260,19 +259,8 @@ impl Input {
             match (&mut whole, part) {
                 (Input::Numbers(all), Input::Numbers(more)) => all.extend(more),
                 (Input::Codes(all), Input::Codes(more)) => all.extend(more),
-                (
-                    Input::Vectors {
-                        elements, valid, ..
-                    },
-                    Input::Vectors {
-                        elements: more,
-                        valid: flags,
-                        ..
-                    },
-                ) => {
-                    elements.extend(more);
-                    valid.extend(flags);
-                }
+                (Input::Hashes(all), Input::Hashes(more)) => all.extend(more),
+                (Input::Vectors(all), Input::Vectors(more)) => all.append(more),
                 (_, Input::Values(more)) => arrays.push(more),
                 _ => {}
             }
@@ -288,11 +276,49 @@ impl Input {
         whole
     }
 
-    /// Any column as values, with text plain so that parts can be joined.
+    /// Any column as values, in a form in which parts can be joined.
     pub fn values(array: &ArrayRef) -> Result<Input, arrow::error::ArrowError> {
         Ok(Input::Values(match array.data_type() {
             DataType::Dictionary(_, values) => compute::cast(array, values)?,
+            DataType::Utf8View => compute::cast(array, &DataType::Utf8)?,
+            DataType::FixedSizeList(item, _) => {
+                compute::cast(array, &DataType::List(item.clone()))?
+            }
             _ => array.clone(),
         }))
+    }
+}
+
+impl Vectors {
+    fn get(&self, row: usize) -> Option<&[f32]> {
+        let vector = || &self.elements[row * self.dimension..][..self.dimension];
+        self.valid[row].then(vector)
+    }
+
+    fn take(&self, rows: &[u32]) -> Vectors {
+        let elements =
+            |&row: &u32| &self.elements[row as usize * self.dimension..][..self.dimension];
+        Vectors {
+            dimension: self.dimension,
+            elements: rows.iter().flat_map(elements).copied().collect(),
+            valid: gather(&self.valid, rows),
+        }
+    }
+
+    /// Where parts differ in dimension, the shorter vectors become null.
+    fn append(&mut self, mut more: Vectors) {
+        let dimension = self.dimension.max(more.dimension);
+        self.widen(dimension);
+        more.widen(dimension);
+        self.elements.append(&mut more.elements);
+        self.valid.append(&mut more.valid);
+    }
+
+    fn widen(&mut self, dimension: usize) {
+        if self.dimension != dimension {
+            self.dimension = dimension;
+            self.elements = vec![0.0; self.valid.len() * dimension];
+            self.valid.fill(false);
+        }
     }
 }

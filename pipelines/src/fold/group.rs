@@ -9,12 +9,14 @@ use granary_registry::{
 
 use super::codec::{Bytes, DecodeError, Sink};
 use super::compile::{CompileError, compile};
-use super::{Events, Fold, NO_ID, State};
+use super::edges::EdgesAnswer;
+use super::window::Windowed;
+use super::{Events, Fold, NO_HASH, State};
 use crate::expression::Program;
 use crate::text::Embedder;
 
 /// First byte of every encoded state.
-const STATE_FORMAT: u8 = 1;
+pub const STATE_FORMAT: u8 = 2;
 
 /// A feature group as folds: what to read of an event, how to fold it, what to answer.
 #[derive(Debug)]
@@ -60,6 +62,10 @@ pub enum InputKind {
     Numbers,
     /// As positions in this list.
     Codes(Vec<Arc<str>>),
+    /// As the number of these edges, ascending, that are not above it.
+    Buckets(Vec<f64>),
+    /// As hashes.
+    Hashes,
     /// As they are.
     Values,
     /// As rows of floats.
@@ -123,7 +129,7 @@ impl GroupFold {
         source: &Source,
         embedder: &Arc<dyn Embedder>,
     ) -> Result<GroupFold, CompileError> {
-        let compiled = compile(group, embedder)?;
+        let compiled = compile(group, source, embedder)?;
         Ok(GroupFold {
             name: group.name.clone(),
             fingerprint: group.fingerprint,
@@ -150,9 +156,14 @@ impl GroupFold {
     pub fn needs_vectors(&self, slot: usize) -> bool {
         match &self.slots[slot].answer {
             Answer::Fold { fold, .. } => match fold {
-                Fold::VectorSum(_) | Fold::WindowedVectorSum(_) => true,
-                Fold::Latest(_) => self.slots[slot].dtype == DType::Vector,
-                _ => false,
+                // Vectors that are made of numbers in the row.
+                Fold::CountBy(_) | Fold::WindowedCountBy(_) => false,
+                Fold::Edges(edges) | Fold::WindowedEdges(Windowed { inner: edges, .. })
+                    if edges.answer == EdgesAnswer::Numbers =>
+                {
+                    false
+                }
+                _ => self.slots[slot].dtype == DType::Vector,
             },
             Answer::Derived { needs, .. } => needs.iter().any(|&need| self.needs_vectors(need)),
         }
@@ -194,7 +205,7 @@ impl GroupFold {
             return Applied::Late;
         }
         if let Some(&id) = event.columns.ids.get(row)
-            && id != NO_ID
+            && id != NO_HASH
             && state.recent.contains(&(time, id))
         {
             return Applied::Duplicate;
@@ -244,6 +255,14 @@ impl GroupFold {
         coerce(answer, self.slots[slot].dtype)
     }
 
+    /// Whether a feature that is counted exactly as a rule is an estimate for this entity.
+    pub fn is_estimate(&self, slot: usize, state: &GroupState) -> bool {
+        match &self.slots[slot].answer {
+            Answer::Fold { fold, state: held } => fold.is_estimate(&state.states[*held]),
+            Answer::Derived { .. } => false,
+        }
+    }
+
     /// Writes a state.
     pub fn encode(&self, state: &GroupState, out: &mut Sink) {
         out.row.push(STATE_FORMAT);
@@ -266,12 +285,7 @@ impl GroupFold {
         let mut bytes = Bytes::new(row, vectors);
         match bytes.byte()? {
             STATE_FORMAT => {}
-            found => {
-                return Err(DecodeError::Invalid {
-                    what: "format",
-                    found: u64::from(found),
-                });
-            }
+            found => return Err(DecodeError::Format { found }),
         }
         let newest = bytes.signed()?;
         let count = bytes.length()?;
@@ -317,8 +331,8 @@ impl GroupFold {
         let first = events.rows.start + events.times().partition_point(|&time| time < limit);
         let before = state.recent.len();
         for row in first..events.rows.end {
-            let id = events.columns.ids.get(row).copied().unwrap_or(NO_ID);
-            if id != NO_ID {
+            let id = events.columns.ids.get(row).copied().unwrap_or(NO_HASH);
+            if id != NO_HASH {
                 state.recent.push((events.columns.times[row], id));
             }
         }

@@ -9,13 +9,19 @@ mod column_builder; // finalized values into Arrow columns
 
 mod count;
 mod count_by;
-mod edge;
+mod decayed;
+mod distinct;
+mod edges;
 mod extreme;
 mod latest;
 mod moments;
+mod percentile;
+mod rate;
 mod recency;
 mod sessions;
 mod sum;
+mod trend;
+mod vector_extreme;
 mod vector_sum;
 mod window; // any of these over a window
 
@@ -25,20 +31,28 @@ pub(crate) mod laws; // batch = stream = point in time = the oracle
 pub use codec::{Bytes, DecodeError, Sink};
 pub use column_builder::ColumnBuilder;
 pub use compile::CompileError;
-pub use events::{Columns, Events, Filter, Input, NO_CATEGORY, NO_ID};
-pub use group::{Applied, GroupFold, GroupState, InputFrom, InputKind, InputSpec, Slot};
+pub use events::{Columns, Events, Filter, Input, NO_CATEGORY, NO_HASH, Vectors};
+pub use group::{
+    Applied, GroupFold, GroupState, InputFrom, InputKind, InputSpec, STATE_FORMAT, Slot,
+};
 
 use granary_registry::{EventTime, Value};
 
 use self::count::Count;
 use self::count_by::CountBy;
-use self::edge::Edge;
+use self::decayed::Decayed;
+use self::distinct::Distinct;
+use self::edges::Edges;
 use self::extreme::Extreme;
 use self::latest::Latest;
 use self::moments::Moments;
+use self::percentile::Percentile;
+use self::rate::Rate;
 use self::recency::Recency;
 use self::sessions::Sessions;
 use self::sum::Sum;
+use self::trend::Trend;
+use self::vector_extreme::VectorExtreme;
 use self::vector_sum::VectorSum;
 use self::window::Windowed;
 
@@ -72,6 +86,12 @@ pub trait Aggregate {
 
     /// Which events it takes.
     fn filter(&self) -> Option<Filter>;
+
+    /// Whether a value of this state is an estimate although its fold counts exactly.
+    fn is_estimate(&self, state: &Self::State) -> bool {
+        let _ = state;
+        false
+    }
 }
 
 /// Every fold as one type, so that a group's states lie side by side without boxes, and a
@@ -130,6 +150,13 @@ macro_rules! folds {
                 }
             }
 
+            pub(crate) fn is_estimate(&self, state: &State) -> bool {
+                match (self, state) {
+                    $((Fold::$name(fold), State::$name(state)) => fold.is_estimate(state),)*
+                    _ => false,
+                }
+            }
+
             pub(crate) fn decode(
                 &self,
                 base: i64,
@@ -146,21 +173,33 @@ macro_rules! folds {
 folds! {
     Count: Count,
     CountBy: CountBy,
-    Edge: Edge,
+    Decayed: Decayed,
+    Distinct: Distinct,
+    Edges: Edges,
     Extreme: Extreme,
     Latest: Latest,
     Moments: Moments,
+    Percentile: Percentile,
+    Rate: Rate,
     Recency: Recency,
     Sessions: Sessions,
     Sum: Sum,
+    Trend: Trend,
+    VectorExtreme: VectorExtreme,
     VectorSum: VectorSum,
     WindowedCount: Windowed<Count>,
     WindowedCountBy: Windowed<CountBy>,
-    WindowedEdge: Windowed<Edge>,
+    WindowedDecayed: Windowed<Decayed>,
+    WindowedDistinct: Windowed<Distinct>,
+    WindowedEdges: Windowed<Edges>,
     WindowedExtreme: Windowed<Extreme>,
     WindowedMoments: Windowed<Moments>,
+    WindowedPercentile: Windowed<Percentile>,
+    WindowedRate: Windowed<Rate>,
     WindowedRecency: Windowed<Recency>,
     WindowedSessions: Windowed<Sessions>,
     WindowedSum: Windowed<Sum>,
+    WindowedTrend: Windowed<Trend>,
+    WindowedVectorExtreme: Windowed<VectorExtreme>,
     WindowedVectorSum: Windowed<VectorSum>,
 }

@@ -139,4 +139,9 @@ impl<A: Aggregate> Aggregate for Windowed<A> {
     fn filter(&self) -> Option<Filter> {
         self.inner.filter()
     }
+
+    fn is_estimate(&self, state: &Self::State) -> bool {
+        let estimated = |(_, partial): &(i64, A::State)| self.inner.is_estimate(partial);
+        state.0.iter().any(estimated)
+    }
 }

@@ -1,5 +1,6 @@
 //! Folds with their arguments: which need an input, which type they give, and their windows.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::expression::{condition, parse, source_scope};
@@ -57,9 +58,12 @@ pub(super) fn features(
 
 fn function(place: &Place<'_>, problems: &mut Problems) -> Option<Function> {
     let name = place.text_at("aggregation")?;
-    if let Some(place) = place.get("categories").filter(|_| name != "count_by") {
-        let found = format!("`categories` on `{name}`");
-        problems.push(place.problem(found, "`aggregation: count_by` beside it"));
+    for (key, takers) in Function::ARGUMENTS {
+        if let Some(place) = place.get(key).filter(|_| !takers.contains(&name)) {
+            let takers = takers.join("` or `aggregation: ");
+            let expected = format!("`aggregation: {takers}` beside it");
+            problems.push(place.problem(format!("`{key}` on `{name}`"), expected));
+        }
     }
     Some(match name {
         "count" => Function::Count,
@@ -71,14 +75,107 @@ fn function(place: &Place<'_>, problems: &mut Problems) -> Option<Function> {
         "stddev" => Function::Stddev,
         "first" => Function::First,
         "last" => Function::Last,
+        "first_k" => Function::FirstK {
+            k: whole(place, "k", None, 1..=100, problems)?,
+        },
+        "last_k" => Function::LastK {
+            k: whole(place, "k", None, 1..=100, problems)?,
+        },
+        "count_distinct" => {
+            let default = Some(Function::DEFAULT_BOUND);
+            Function::CountDistinct {
+                bound: whole(place, "bound", default, 1..=65_536, problems)?,
+            }
+        }
+        "approx_count_distinct" => Function::ApproxCountDistinct,
+        "approx_percentile" => Function::ApproxPercentile {
+            percentile: percentile(place, problems)?,
+        },
         "count_by" => Function::CountBy {
             categories: categories(place, problems),
+        },
+        "histogram" => Function::Histogram {
+            edges: edges(place, problems),
         },
         "sessions" => Function::Sessions,
         "session_length" => Function::SessionLength,
         "days_since_last" => Function::DaysSinceLast,
+        "decayed_sum" => Function::DecayedSum {
+            half_life: span(place, "half_life", None, problems)?,
+        },
+        "rate" => Function::Rate {
+            per: span(place, "per", Some(Span::DAY), problems)?,
+        },
+        "trend" => Function::Trend {
+            per: span(place, "per", Some(Span::DAY), problems)?,
+        },
         _ => return None,
     })
+}
+
+/// A whole number within bounds, or its default.
+fn whole(
+    place: &Place<'_>,
+    key: &str,
+    default: Option<usize>,
+    bounds: RangeInclusive<usize>,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let Some(at) = place.get(key) else {
+        return default.or_else(|| missing(place, key, problems));
+    };
+    let number = at.whole()? as usize;
+    if !bounds.contains(&number) {
+        let expected = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        problems.push(at.wrong(expected));
+    }
+    Some(number)
+}
+
+/// A span above 0, or its default.
+fn span(
+    place: &Place<'_>,
+    key: &str,
+    default: Option<Span>,
+    problems: &mut Problems,
+) -> Option<Span> {
+    let Some(at) = place.get(key) else {
+        return default.or_else(|| missing(place, key, problems));
+    };
+    let span = at.span()?;
+    if span == Span(0) {
+        problems.push(at.wrong("a span above 0"));
+    }
+    Some(span)
+}
+
+fn percentile(place: &Place<'_>, problems: &mut Problems) -> Option<f64> {
+    let Some(at) = place.get("percentile") else {
+        return missing(place, "percentile", problems);
+    };
+    let share = at.number()?;
+    if !(0.0..=1.0).contains(&share) {
+        problems.push(at.wrong("a share from 0 to 1, such as 0.95"));
+    }
+    Some(share)
+}
+
+fn edges(place: &Place<'_>, problems: &mut Problems) -> Vec<f64> {
+    let list = place.list("edges");
+    let edges: Vec<f64> = list.iter().filter_map(Place::number).collect();
+    if list.is_empty() {
+        let found = "`histogram` without edges";
+        problems.push(place.problem(found, "`edges: [...]`, where the elements begin"));
+    } else if !edges.is_sorted_by(|a, b| a < b) {
+        problems.push(list[0].problem("edges out of order", "each edge above the one before"));
+    }
+    edges
+}
+
+fn missing<T>(place: &Place<'_>, key: &str, problems: &mut Problems) -> Option<T> {
+    let name = place.text_at("aggregation").unwrap_or_default();
+    problems.push(place.problem(format!("`{name}` without `{key}`"), format!("`{key}: ...`")));
+    None
 }
 
 fn categories(place: &Place<'_>, problems: &mut Problems) -> Vec<Arc<str>> {
@@ -111,7 +208,7 @@ fn input(
     let name = function.name();
     let without_input = match function {
         Function::Count | Function::Sessions | Function::DaysSinceLast => Some(DType::Int),
-        Function::SessionLength => Some(DType::Float),
+        Function::SessionLength | Function::Rate { .. } => Some(DType::Float),
         _ => None,
     };
     if let Some(dtype) = without_input {
@@ -123,7 +220,12 @@ fn input(
         return None;
     }
     let Some(at) = place.get("input") else {
-        problems.push(place.problem(format!("`{name}` without `input`"), "`input: <column>`"));
+        if matches!(function, Function::DecayedSum { .. }) {
+            check_dtype(place, DType::Float, &format!("`{name}`"), problems);
+        } else {
+            let found = format!("`{name}` without `input`");
+            problems.push(place.problem(found, "`input: <column>`"));
+        }
         return None;
     };
     let parsed = parse(&at, &source_scope(source, false), problems)?;
@@ -142,18 +244,38 @@ fn input(
 
 /// The type that a function gives for inputs of a type, or which inputs it takes.
 fn result(function: &Function, input: DType) -> Result<DType, &'static str> {
+    use DType::{Bool, Categorical, Float, Int, Text, Timestamp, Vector};
     match (function, input) {
-        (Function::CountBy { .. }, DType::Text | DType::Categorical)
-        | (Function::Sum | Function::Mean, DType::Vector) => Ok(DType::Vector),
-        (Function::Sum, DType::Int | DType::Bool) => Ok(DType::Int),
-        (Function::Sum, DType::Float)
-        | (Function::Mean, DType::Int | DType::Float | DType::Bool)
-        | (Function::Variance | Function::Stddev, DType::Int | DType::Float) => Ok(DType::Float),
-        (Function::Min | Function::Max, DType::Int | DType::Float | DType::Timestamp)
+        (Function::CountBy { .. }, Text | Categorical)
+        | (Function::Histogram { .. }, Int | Float)
+        | (Function::Sum | Function::Mean | Function::Min | Function::Max, Vector)
+        | (Function::FirstK { .. } | Function::LastK { .. }, Int | Float | Bool) => Ok(Vector),
+        (Function::FirstK { .. } | Function::LastK { .. }, Text | Categorical) => Ok(Text),
+        (Function::Sum, Int | Bool) => Ok(Int),
+        (Function::CountDistinct { .. } | Function::ApproxCountDistinct, _) if input != Vector => {
+            Ok(Int)
+        }
+        (Function::Sum, Float)
+        | (Function::Mean | Function::DecayedSum { .. }, Int | Float | Bool)
+        | (
+            Function::Variance
+            | Function::Stddev
+            | Function::ApproxPercentile { .. }
+            | Function::Trend { .. },
+            Int | Float,
+        ) => Ok(Float),
+        (Function::Min | Function::Max, Int | Float | Timestamp)
         | (Function::First | Function::Last, _) => Ok(input),
         (Function::CountBy { .. }, _) => Err("a text or categorical input"),
         (Function::Sum | Function::Mean, _) => Err("a number, a bool or a vector as input"),
-        (Function::Min | Function::Max, _) => Err("a number or a timestamp as input"),
+        (Function::DecayedSum { .. }, _) => Err("a number or a bool as input"),
+        (Function::Min | Function::Max, _) => Err("a number, a timestamp or a vector as input"),
+        (Function::FirstK { .. } | Function::LastK { .. }, _) => {
+            Err("a number, a bool or a text as input")
+        }
+        (Function::CountDistinct { .. } | Function::ApproxCountDistinct, _) => {
+            Err("anything but a vector as input")
+        }
         _ => Err("a number as input"),
     }
 }

@@ -1,7 +1,7 @@
 //! The keys of the form to write: a file with entities, sources, groups, labels and services.
 
 use super::{Key, MapKey, Shape, Table, optional, required};
-use crate::{DType, Imputation};
+use crate::{DType, Function, Imputation};
 
 /// A whole file.
 pub(crate) const FILE: Table = Table {
@@ -148,7 +148,7 @@ const FEATURE: Table = Table {
         ),
         optional(
             "aggregation",
-            Shape::Choice(&AGGREGATIONS),
+            Shape::Choice(&Function::NAMES),
             "How the entity's rows are folded into one value.",
         ),
         optional(
@@ -176,6 +176,36 @@ const FEATURE: Table = Table {
             "categories",
             TEXTS,
             "The elements of a `count_by` vector, in order.",
+        ),
+        optional(
+            "edges",
+            Shape::List(&Shape::Number),
+            "Where the elements of a `histogram` vector begin, ascending; one more element is below the first.",
+        ),
+        optional(
+            "k",
+            Shape::Whole,
+            "How many inputs `first_k` and `last_k` keep, 1 to 100.",
+        ),
+        optional(
+            "bound",
+            Shape::Whole,
+            "How many different inputs `count_distinct` counts exactly, 1 to 65,536; beyond it estimates. Default 1,024.",
+        ),
+        optional(
+            "percentile",
+            Shape::Number,
+            "Which share of inputs lies below an `approx_percentile`, 0 to 1.",
+        ),
+        optional(
+            "half_life",
+            Shape::Span,
+            "After which age an input counts half in a `decayed_sum`.",
+        ),
+        optional(
+            "per",
+            Shape::Span,
+            "The span that a `rate` or `trend` is told for. Default 1d.",
         ),
         optional(
             "expression",
@@ -365,23 +395,6 @@ const DTYPES: [&str; DType::NAMES.len()] = {
     }
     names
 };
-
-/// The names of all aggregations.
-const AGGREGATIONS: [&str; 13] = [
-    "count",
-    "sum",
-    "mean",
-    "min",
-    "max",
-    "variance",
-    "stddev",
-    "first",
-    "last",
-    "count_by",
-    "sessions",
-    "session_length",
-    "days_since_last",
-];
 
 const TEXTS: Shape = Shape::List(&Shape::Text);
 pub(super) const DESCRIPTION: Key = optional("description", Shape::Text, "For people.");

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
 use granary_pipelines::build::{self, BuildPlan, Built};
+use granary_pipelines::fold::STATE_FORMAT;
 use granary_pipelines::source::BadRows;
 use granary_pipelines::{Error, Job};
 use granary_registry::{EventTime, FeatureGroup, Label};
@@ -132,7 +133,11 @@ fn build_group(
     force: bool,
     bar: &Bar,
 ) -> Outcome {
-    let definition = format!("{} {:?}", group.fingerprint, expectations(group));
+    let definition = format!(
+        "{} {:?} {STATE_FORMAT}",
+        group.fingerprint,
+        expectations(group)
+    );
     let inputs = || inputs_fingerprint(job, &group.source, &definition, as_of);
     let name = format!("build {}", group.name);
     if !force && let Some(version) = unchanged(job, &group.name, &inputs)? {

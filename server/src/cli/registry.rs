@@ -113,7 +113,14 @@ fn meaning(kind: &FeatureKind) -> String {
             let window = aggregation.window;
             let window =
                 window.map_or_else(String::new, |window| format!(" over {}", window.length));
-            format!("{}({input}){filter}{window}", aggregation.function.name())
+            let function = &aggregation.function;
+            let input = [input].into_iter().filter(|input| !input.is_empty());
+            // The categories of a vector are many, and its description has them.
+            let arguments = function.arguments().into_iter();
+            let arguments = arguments.filter(|(key, _)| *key != "categories");
+            let arguments = arguments.map(|(key, argument)| format!("{key} {argument}"));
+            let inside: Vec<String> = input.chain(arguments).collect();
+            format!("{}({}){filter}{window}", function.name(), inside.join(", "))
         }
     }
 }

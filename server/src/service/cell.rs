@@ -56,6 +56,9 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
 
 fn vector(elements: &[Json]) -> Result<Value, String> {
     let element = |(index, json): (usize, &Json)| {
+        if json.is_null() {
+            return Ok(f32::NAN);
+        }
         let number = json.as_f64().map(|x| x as f32).filter(|x| x.is_finite());
         number.ok_or_else(|| {
             let found = shown(json);
@@ -112,6 +115,10 @@ mod tests {
         assert_eq!(read(DType::Text, &json!(7)), Ok(Value::Text("7".into())));
         let vector = Value::Vector(vec![1.0, 0.5].into());
         assert_eq!(read(DType::Vector, &json!([1, 0.5])), Ok(vector));
+        let Ok(Value::Vector(gap)) = read(DType::Vector, &json!([1, null])) else {
+            panic!("an element that is missing");
+        };
+        assert!(gap[1].is_nan());
         for (_, dtype) in DType::NAMES {
             assert_eq!(read(dtype, &Json::Null), Ok(Value::Null));
         }

@@ -1,19 +1,19 @@
 //! From the features of a group to folds: features that differ only in their ending share a
 //! state, equal conditions share a mask bit, equal inputs a column. Called once per group.
 
+mod choose; // which fold an aggregation is
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use std::borrow::Cow;
+
 use granary_registry::{
-    Aggregation, BinaryOp, DType, Expression, Feature, FeatureGroup, FeatureKind, Function, Span,
-    UnaryOp, ValueColumns, Window,
+    DType, Expression, Feature, FeatureGroup, FeatureKind, Source, Span, ValueColumns, Window,
 };
 
 use super::group::{Answer, InputFrom, InputKind, InputSpec, Slot};
-use super::{
-    Count, CountBy, Edge, Extreme, Filter, Fold, Latest, Moments, Recency, Sessions, Sum,
-    VectorSum, Windowed,
-};
+use super::{Filter, Fold, Latest, Windowed};
 use crate::expression::{self, Program};
 use crate::text::Embedder;
 
@@ -47,9 +47,10 @@ pub(super) struct Compiled {
 /// Compiles every feature of a group.
 pub(super) fn compile(
     group: &FeatureGroup,
+    source: &Source,
     embedder: &Arc<dyn Embedder>,
 ) -> Result<Compiled, CompileError> {
-    let mut compiler = Compiler::new(group);
+    let mut compiler = Compiler::new(group, source);
     let mut slots = Vec::with_capacity(group.features.len());
     for feature in &group.features {
         let answer = match &feature.kind {
@@ -74,6 +75,7 @@ pub(super) fn compile(
 /// Collects distinct states, inputs and filters while the features are walked.
 struct Compiler<'a> {
     group: &'a FeatureGroup,
+    source: &'a Source,
     filters: Vec<Expression>,
     inputs: Vec<InputSpec>,
     states: Vec<Fold>,
@@ -83,24 +85,26 @@ struct Compiler<'a> {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct StateKey {
-    class: &'static str,
+    /// The kind of fold, with the arguments that shape its state.
+    class: Cow<'static, str>,
     input: Option<usize>,
     filter: Option<Filter>,
     hop: Option<Span>,
 }
 
-/// What the folds of one feature have in common.
+/// What a fold reads, and over which window.
 #[derive(Clone, Copy)]
-struct Shape {
+struct Place {
     filter: Option<Filter>,
     input: Option<usize>,
     window: Option<Window>,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(group: &'a FeatureGroup) -> Self {
+    fn new(group: &'a FeatureGroup, source: &'a Source) -> Self {
         Compiler {
             group,
+            source,
             filters: Vec::new(),
             inputs: Vec::new(),
             states: Vec::new(),
@@ -125,7 +129,7 @@ impl<'a> Compiler<'a> {
         });
         let fold = Fold::Latest(Latest { input, max_age });
         let key = StateKey {
-            class: "latest",
+            class: "latest".into(),
             input: Some(input),
             filter: None,
             hop: None,
@@ -133,140 +137,22 @@ impl<'a> Compiler<'a> {
         self.state(key, fold)
     }
 
-    fn aggregate(
-        &mut self,
-        feature: &Feature,
-        aggregation: &Aggregation,
-    ) -> Result<Answer, CompileError> {
-        let filter = condition(aggregation).map(|filter| self.filter(&filter));
-        let vector = feature.dtype == DType::Vector;
-        let kind = match &aggregation.function {
-            Function::First | Function::Last => InputKind::Values,
-            Function::CountBy { categories } => InputKind::Codes(categories.clone()),
-            _ if vector => InputKind::Vectors,
-            _ => InputKind::Numbers,
-        };
-        let folded = aggregation
-            .input
-            .as_ref()
-            .filter(|_| aggregation.function != Function::Count);
-        let input = folded.map(|input| {
-            let from = InputFrom::Expression(input.clone());
-            self.input(InputSpec { from, kind })
-        });
-        let shape = Shape {
-            filter,
-            input,
-            window: aggregation.window,
-        };
-        let gap = self.group.session_gap.0;
-        match (&aggregation.function, input) {
-            (Function::Count, _) => {
-                let fold = Count { filter };
-                Ok(self.place("count", shape, fold, Fold::Count, Fold::WindowedCount))
-            }
-            (Function::DaysSinceLast, _) => {
-                let (plain, windowed) = (Fold::Recency, Fold::WindowedRecency);
-                Ok(self.place("recency", shape, Recency { filter }, plain, windowed))
-            }
-            (Function::Sessions | Function::SessionLength, _) => {
-                let length = aggregation.function == Function::SessionLength;
-                let fold = Sessions {
-                    filter,
-                    gap,
-                    length,
-                };
-                let (plain, windowed) = (Fold::Sessions, Fold::WindowedSessions);
-                Ok(self.place("sessions", shape, fold, plain, windowed))
-            }
-            (function, Some(input)) => Ok(self.with_input(function, shape, input, vector)),
-            (_, None) => Err(CompileError::NoInput {
-                feature: feature.name.to_string(),
-            }),
-        }
-    }
-
-    /// The folds that read a column.
-    fn with_input(
-        &mut self,
-        function: &Function,
-        shape: Shape,
-        input: usize,
-        vector: bool,
-    ) -> Answer {
-        let filter = shape.filter;
-        match function {
-            Function::Min | Function::Max => {
-                let max = *function == Function::Max;
-                let class = if max { "max" } else { "min" };
-                let fold = Extreme { filter, input, max };
-                self.place(class, shape, fold, Fold::Extreme, Fold::WindowedExtreme)
-            }
-            Function::Variance | Function::Stddev => {
-                let fold = Moments {
-                    filter,
-                    input,
-                    deviation: *function == Function::Stddev,
-                };
-                self.place("moments", shape, fold, Fold::Moments, Fold::WindowedMoments)
-            }
-            Function::First | Function::Last => {
-                let last = *function == Function::Last;
-                let class = if last { "last" } else { "first" };
-                let fold = Edge {
-                    filter,
-                    input,
-                    last,
-                };
-                self.place(class, shape, fold, Fold::Edge, Fold::WindowedEdge)
-            }
-            Function::CountBy { categories } => {
-                let fold = CountBy {
-                    filter,
-                    input,
-                    categories: categories.len(),
-                };
-                let (plain, windowed) = (Fold::CountBy, Fold::WindowedCountBy);
-                self.place("count_by", shape, fold, plain, windowed)
-            }
-            _ if vector => {
-                let mean = *function == Function::Mean;
-                let fold = VectorSum {
-                    filter,
-                    input,
-                    mean,
-                };
-                let (plain, windowed) = (Fold::VectorSum, Fold::WindowedVectorSum);
-                self.place("vector_sum", shape, fold, plain, windowed)
-            }
-            _ => {
-                let mean = *function == Function::Mean;
-                let fold = Sum {
-                    filter,
-                    input,
-                    mean,
-                };
-                self.place("sum", shape, fold, Fold::Sum, Fold::WindowedSum)
-            }
-        }
-    }
-
     /// Gives a fold a state, over its window if it has one.
     fn place<A>(
         &mut self,
-        class: &'static str,
-        shape: Shape,
+        class: impl Into<Cow<'static, str>>,
+        place: Place,
         inner: A,
         plain: fn(A) -> Fold,
         windowed: fn(Windowed<A>) -> Fold,
     ) -> Answer {
         let key = StateKey {
-            class,
-            input: shape.input,
-            filter: shape.filter,
-            hop: shape.window.map(|window| window.hop),
+            class: class.into(),
+            input: place.input,
+            filter: place.filter,
+            hop: place.window.map(|window| window.hop),
         };
-        let Some(window) = shape.window else {
+        let Some(window) = place.window else {
             return self.state(key, plain(inner));
         };
         let keep = self.longest(window.hop);
@@ -315,29 +201,6 @@ impl<'a> Compiler<'a> {
     fn input(&mut self, input: InputSpec) -> usize {
         position_or_push(&mut self.inputs, input)
     }
-}
-
-/// The condition of an aggregation. `count` of a column skips nulls, as in SQL, by one.
-fn condition(aggregation: &Aggregation) -> Option<Expression> {
-    let filter = aggregation.filter.clone();
-    let Some(input) = &aggregation.input else {
-        return filter;
-    };
-    if aggregation.function != Function::Count {
-        return filter;
-    }
-    let present = Expression::Unary {
-        op: UnaryOp::IsNotNull,
-        operand: Box::new(input.clone()),
-    };
-    Some(match filter {
-        None => present,
-        Some(filter) => Expression::Binary {
-            op: BinaryOp::And,
-            left: Box::new(filter),
-            right: Box::new(present),
-        },
-    })
 }
 
 fn position_or_push<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {

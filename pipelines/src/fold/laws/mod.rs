@@ -1,0 +1,327 @@
+//! The laws of every fold: batch = stream = point in time = the naive oracle, and merging
+//! the parts equals folding the whole. Events cluster around the edges of windows and hops.
+
+mod group; // every function over every window
+mod oracle; // the naive recomputation
+
+use std::sync::Arc;
+
+use granary_registry::{EventTime, Feature, FeatureGroup, FeatureKind, Function, Span, Value};
+use proptest::prelude::*;
+
+use self::group::group;
+use self::oracle::Wanted;
+use crate::event::{self, Event};
+use crate::fold::{Applied, Columns, Events, GroupFold, GroupState, Sink};
+use crate::history::History;
+use crate::intake::Intake;
+use crate::piece::Piece;
+use crate::point_in_time::{self, Spine};
+use crate::text::{Embedder, HashedNgrams};
+
+const DAY: i64 = Span::DAY.0;
+const HOUR: i64 = Span::HOUR.0;
+const MINUTE: i64 = Span::MINUTE.0;
+const GAP: i64 = 30 * MINUTE;
+const LATENESS: i64 = 2 * DAY;
+/// An arbitrary instant that is no multiple of any hop.
+const NOW: i64 = 1_767_225_600_123_457;
+
+/// An event as the oracle sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Raw {
+    pub(crate) time: i64,
+    id: u32,
+    kind: usize,
+    amount: Option<i32>,
+}
+
+impl Raw {
+    fn number(&self) -> Option<f64> {
+        self.amount.map(f64::from)
+    }
+
+    fn elements(&self) -> Option<Vec<f32>> {
+        Some(vec![self.amount? as f32, self.kind as f32])
+    }
+
+    fn vector(&self) -> Option<Value> {
+        Some(Value::Vector(self.elements()?.into()))
+    }
+}
+
+const KINDS: [&str; 3] = ["purchase", "ticket", "view"];
+
+fn raw() -> impl Strategy<Value = Raw> {
+    let near_edges = prop_oneof![
+        (0..40i64).prop_map(|n| n * DAY),
+        (0..200i64).prop_map(|n| n * HOUR),
+        (0..300i64).prop_map(|n| n * 5 * MINUTE),
+        0..40 * DAY,
+        Just(GAP),
+    ];
+    let jitter = prop_oneof![Just(0i64), Just(1), Just(-1), -GAP..GAP];
+    let amount = prop::option::weighted(0.8, -1000..1000i32);
+    (near_edges, jitter, 0..3usize, amount, any::<bool>()).prop_map(
+        |(back, jitter, kind, amount, aligned)| {
+            let end = if aligned {
+                NOW.div_euclid(DAY) * DAY
+            } else {
+                NOW
+            };
+            Raw {
+                time: end - back + jitter,
+                id: 0,
+                kind,
+                amount,
+            }
+        },
+    )
+}
+
+/// Histories with ids, some of whose events come twice.
+pub(crate) fn events() -> impl Strategy<Value = Vec<Raw>> {
+    prop::collection::vec(raw(), 0..60).prop_map(|mut events| {
+        for (id, event) in events.iter_mut().enumerate() {
+            event.id = id as u32;
+        }
+        events
+    })
+}
+
+pub(crate) struct Bench {
+    group: FeatureGroup,
+    pub(crate) fold: GroupFold,
+    intake: Intake,
+}
+
+fn logged(raw: &Raw) -> Event {
+    let mut fields = vec![
+        ("user_id".to_owned(), Value::Text("u".into())),
+        ("at".to_owned(), Value::Timestamp(EventTime(raw.time))),
+        ("id".to_owned(), Value::Text(raw.id.to_string().into())),
+        ("kind".to_owned(), Value::Text(KINDS[raw.kind].into())),
+    ];
+    if let (Some(amount), Some(vector)) = (raw.amount, raw.vector()) {
+        fields.push(("amount".to_owned(), Value::Int(i64::from(amount))));
+        fields.push(("vector".to_owned(), vector));
+    }
+    Event {
+        source: "events".into(),
+        fields,
+    }
+}
+
+impl Bench {
+    pub(crate) fn new() -> Bench {
+        let (group, source, entity) = group();
+        let embedder: Arc<dyn Embedder> = Arc::new(HashedNgrams);
+        let fold = GroupFold::compile(&group, &source, &embedder).unwrap();
+        let present: Vec<String> = source
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
+        let intake = Intake::new(&fold, &source, &entity, &present, &embedder).unwrap();
+        Bench {
+            group,
+            fold,
+            intake,
+        }
+    }
+
+    fn history(&self, raws: &[Raw]) -> History {
+        let events: Vec<Event> = raws.iter().map(logged).collect();
+        let batch = event::batch(&events, self.intake.wanted()).unwrap();
+        let piece = Piece::of_one(self.intake.take(&batch).unwrap());
+        History::gather(vec![piece], 1)
+    }
+
+    pub(crate) fn columns(&self, raws: &[Raw]) -> Columns {
+        let events: Vec<Event> = raws.iter().map(logged).collect();
+        let batch = event::batch(&events, self.intake.wanted()).unwrap();
+        self.intake.take(&batch).unwrap()
+    }
+
+    fn folded(&self, raws: &[Raw]) -> GroupState {
+        let mut states = self
+            .history(raws)
+            .map(
+                || self.fold.new_state(),
+                |state, _, events| {
+                    self.fold.fold(state, events);
+                    Ok(())
+                },
+            )
+            .unwrap();
+        states.pop().unwrap()
+    }
+
+    fn reread(&self, state: &GroupState) -> GroupState {
+        let mut bytes = Sink::default();
+        self.fold.encode(state, &mut bytes);
+        self.fold.decode(&bytes.row, Some(&bytes.vectors)).unwrap()
+    }
+
+    pub(crate) fn values(&self, state: &GroupState, as_of: i64) -> Vec<Value> {
+        let slots = 0..self.fold.slots.len();
+        slots
+            .map(|slot| self.fold.value(slot, state, EventTime(as_of)))
+            .collect()
+    }
+
+    /// Holds values against the oracle.
+    pub(crate) fn agree(
+        &self,
+        found: &[Value],
+        raws: &[Raw],
+        as_of: i64,
+    ) -> Result<(), TestCaseError> {
+        for (feature, found) in self.group.features.iter().zip(found) {
+            let wanted = oracle::naive(feature, raws, as_of);
+            prop_assert!(
+                near(feature, found, &wanted),
+                "{:?}: found {found:?}, the oracle says {:?}",
+                feature.kind,
+                wanted.value
+            );
+        }
+        Ok(())
+    }
+
+    /// Holds values against those of another way to them.
+    fn same(&self, found: &[Value], other: &[Value]) -> Result<(), TestCaseError> {
+        for ((feature, found), other) in self.group.features.iter().zip(found).zip(other) {
+            let wanted = Wanted {
+                value: other.clone(),
+                terms: 1e4,
+            };
+            prop_assert!(
+                near(feature, found, &wanted),
+                "{:?}: {found:?} is not {other:?}",
+                feature.kind
+            );
+        }
+        Ok(())
+    }
+}
+
+fn near(feature: &Feature, found: &Value, wanted: &Wanted) -> bool {
+    let relative = match &feature.kind {
+        FeatureKind::Aggregate(aggregation) => match aggregation.function {
+            Function::ApproxPercentile { .. } => 0.01 + 1e-9,
+            _ => 1e-9,
+        },
+        _ => 1e-9,
+    };
+    match (found, &wanted.value) {
+        (Value::Float(a), Value::Float(b)) => {
+            (a - b).abs() <= 1e-12 + 1e-12 * wanted.terms + relative * a.abs().max(b.abs())
+        }
+        (Value::Vector(a), Value::Vector(b)) => {
+            let bits = |vector: &[f32]| vector.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+            bits(a) == bits(b)
+        }
+        (a, b) => a == b,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn batch_is_the_oracle(raws in events(), later in 0..50 * DAY, copies in prop::collection::vec(any::<prop::sample::Index>(), 0..5)) {
+        prop_assume!(!raws.is_empty());
+        let bench = Bench::new();
+        let newest = raws.iter().map(|raw| raw.time).max().unwrap();
+        let mut with_copies = raws.clone();
+        with_copies.extend(copies.iter().map(|copy| copy.get(&raws).clone()));
+        let mut state = bench.folded(&with_copies);
+        for as_of in [newest + 1, newest + later + 1, (newest / DAY + 1) * DAY, (newest / HOUR + 1) * HOUR] {
+            bench.agree(&bench.values(&state, as_of), &raws, as_of)?;
+        }
+        bench.fold.compact(&mut state);
+        let state = bench.reread(&state);
+        bench.agree(&bench.values(&state, newest + later + 1), &raws, newest + later + 1)?;
+    }
+
+    #[test]
+    fn point_in_time_is_the_oracle(raws in events(), back in prop::collection::vec(-DAY..45 * DAY, 1..12)) {
+        let bench = Bench::new();
+        let mut instants: Vec<i64> = back.iter().map(|back| NOW - back).collect();
+        // The edges themselves: at an event, at its window's end, one microsecond past either.
+        for raw in raws.iter().take(4) {
+            instants.extend([raw.time, raw.time + 1, raw.time + HOUR, raw.time + 7 * DAY]);
+        }
+        let spine = Spine {
+            keys: instants.iter().map(|_| Arc::from("u")).collect(),
+            instants: instants.iter().copied().map(EventTime).collect(),
+        };
+        let slots: Vec<usize> = (0..bench.fold.slots.len()).collect();
+        let columns = point_in_time::sweep(&bench.fold, &["u".into()], &bench.history(&raws), &spine, &slots).unwrap();
+        for (row, as_of) in instants.iter().enumerate() {
+            let found: Vec<Value> = columns.iter().map(|column| crate::expression::value_at(column, row)).collect();
+            bench.agree(&found, &raws, *as_of)?;
+        }
+    }
+
+    #[test]
+    fn merging_parts_is_folding_the_whole(raws in events(), parts in prop::collection::vec(0..4usize, 60)) {
+        prop_assume!(!raws.is_empty());
+        let bench = Bench::new();
+        let whole = bench.folded(&raws);
+        let mut merged = bench.fold.new_state();
+        for part in 0..4 {
+            let some: Vec<Raw> = raws.iter().zip(&parts).filter(|(_, held)| **held == part).map(|(raw, _)| raw.clone()).collect();
+            if !some.is_empty() {
+                bench.fold.merge(&mut merged, &bench.reread(&bench.folded(&some)));
+            }
+        }
+        bench.fold.compact(&mut merged);
+        let as_of = whole.newest().0 + 1;
+        bench.same(&bench.values(&merged, as_of), &bench.values(&whole, as_of))?;
+    }
+
+    #[test]
+    fn a_stream_within_the_lateness_is_the_batch(raws in events(), keys in prop::collection::vec(0..1000i64, 60), twice in prop::collection::vec(any::<prop::sample::Index>(), 0..4)) {
+        prop_assume!(!raws.is_empty());
+        let bench = Bench::new();
+        // Any order in which no event comes later than the allowed lateness after the newest.
+        let mut order: Vec<(i64, Raw)> = raws
+            .iter()
+            .zip(&keys)
+            .map(|(raw, key)| (raw.time + key * (LATENESS / 1000), raw.clone()))
+            .collect();
+        order.sort_by_key(|(arrival, raw)| (*arrival, raw.time));
+        let stream: Vec<Raw> = order.into_iter().map(|(_, raw)| raw).collect();
+        let columns = bench.columns(&stream);
+        let mut state = bench.fold.new_state();
+        for row in 0..stream.len() {
+            state = bench.reread(&state);
+            prop_assert_eq!(bench.fold.apply(&mut state, &Events::new(&columns, row..row + 1)), Applied::Folded);
+        }
+        // Copies are known while they are within the lateness, and late beyond it.
+        for copy in &twice {
+            let row = copy.index(stream.len());
+            let outcome = bench.fold.apply(&mut state, &Events::new(&columns, row..row + 1));
+            prop_assert!(outcome != Applied::Folded);
+        }
+        let newest = raws.iter().map(|raw| raw.time).max().unwrap();
+        for as_of in [newest + 1, newest + HOUR, newest + 20 * DAY] {
+            bench.agree(&bench.values(&state, as_of), &raws, as_of)?;
+        }
+        let mut batch = bench.folded(&raws);
+        bench.fold.compact(&mut batch);
+        bench.same(&bench.values(&state, newest + 1), &bench.values(&batch, newest + 1))?;
+    }
+
+    #[test]
+    fn garbage_is_no_state_and_no_panic(garbage in prop::collection::vec(any::<u8>(), 0..400)) {
+        let bench = Bench::new();
+        let mut bytes = garbage;
+        bytes.insert(0, 2);
+        if let Ok(state) = bench.fold.decode(&bytes, Some(&bytes)) {
+            bench.values(&state, NOW);
+        }
+    }
+}
