@@ -279,7 +279,7 @@ fn publish(
     job: &Job<'_>,
     lock: &BuilderLock,
     schema: Arc<Schema>,
-    folded: &Folded,
+    folded: &Folded<'_>,
     mut manifest: Manifest,
     plan: BuildPlan<'_>,
 ) -> Result<Version, Error> {

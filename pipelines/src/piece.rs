@@ -179,7 +179,7 @@ fn of_texts(keys: &ArrayRef, interner: &Mutex<Interner>) -> Result<Vec<u32>, Err
         .collect())
 }
 
-/// The interner, whatever became of other threads.
-pub(crate) fn lock(interner: &Mutex<Interner>) -> MutexGuard<'_, Interner> {
-    interner.lock().unwrap_or_else(PoisonError::into_inner)
+/// What is shared, whatever became of other threads.
+pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

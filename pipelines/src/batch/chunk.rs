@@ -1,93 +1,110 @@
-//! One chunk of a source folded while it is decoded: a partial state for every entity in it.
+//! One chunk of a source folded while it is decoded: a state for every run of events of one
+//! entity in it.
 
 use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use hashbrown::HashMap;
 
 use crate::error::Error;
 use crate::fold::{DecodeError, Events, GroupFold, GroupState, Sink};
 use crate::grouped::{Grouped, stands_together};
 use crate::history::History;
-use crate::piece::Piece;
+use crate::piece::{Piece, lock};
 
 /// Rows of one entity that are kept as they are, at most about.
 const MOST_CARRIED: usize = 1 << 16;
+/// Rows of changing entities that are kept as they are, at most about.
+const MOST_WAITING: usize = 1 << 20;
 
 /// Folds the pieces of a chunk in their order.
 pub(super) struct ChunkFold<'a> {
     fold: &'a GroupFold,
-    /// Set once most entities of a chunk are tangled: then nothing is gained by going on.
-    hopeless: &'a AtomicBool,
-    known: HashMap<u32, usize, foldhash::fast::FixedState>,
-    open: Vec<Open>,
+    disorder: &'a Disorder,
+    partials: Partials,
     /// Rows of the entity that the newest piece ended with: the next may have more of them.
     carried: Vec<Piece>,
-    /// Rows of the chunk's first entity, if the chunk before may have more of them.
-    edges: Vec<Piece>,
-    /// Pieces in which entities change from row to row: folded together at the end.
+    /// Pieces in which entities change from row to row: folded together.
     waiting: Vec<Piece>,
-    rows_read: u64,
 }
 
-/// An entity of the chunk.
-struct Open {
-    entity: u32,
-    state: GroupState,
-    span: (i64, i64),
-    rows: u64,
-    is_tangled: bool,
+/// Whether entities' events are so spread and out of order that nothing is gained by folding
+/// chunk by chunk.
+#[derive(Default)]
+pub(super) struct Disorder {
+    is_hopeless: AtomicBool,
+    /// Spans of time of the rows in which entities change from row to row.
+    spans: Mutex<Vec<(i64, i64)>>,
 }
 
 /// What a chunk came to.
 #[derive(Default)]
 pub(super) struct Partials {
-    /// One for each of its entities.
+    /// The runs of its entities.
     pub parts: Vec<Partial>,
     /// Rows in it, copies included.
     pub rows_read: u64,
     /// Rows of the entities at its two ends, not folded: they may be cut.
     pub edges: Vec<Piece>,
+    /// The states of the parts, one after another.
     bytes: Sink,
 }
 
-/// One entity's events in one chunk.
+/// Events of one entity that were folded together.
 pub(super) struct Partial {
-    /// Its number.
+    /// The entity's number.
     pub entity: u32,
-    /// Its first and last event.
-    pub span: (i64, i64),
     /// Rows folded.
-    pub rows: u64,
-    /// Its events do not come in order of time.
-    pub is_tangled: bool,
-    row: Range<usize>,
-    vectors: Range<usize>,
+    pub rows: u32,
+    /// The first and the last of them.
+    pub span: (i64, i64),
+    /// Where its state begins.
+    row: u32,
+    vectors: u32,
+}
+
+impl Disorder {
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.is_hopeless.load(Ordering::Relaxed)
+    }
+
+    /// Rows that are sorted by time overlap a little at most with those of other chunks.
+    fn note(&self, span: (i64, i64)) {
+        let mut spans = lock(&self.spans);
+        let mostly_overlaps = |other: &(i64, i64)| {
+            let length = |(first, last): (i64, i64)| last.saturating_sub(first);
+            let both = length((span.0.max(other.0), span.1.min(other.1)));
+            both > length(span).min(length(*other)) / 2
+        };
+        if spans.iter().any(mostly_overlaps) {
+            self.is_hopeless.store(true, Ordering::Relaxed);
+        }
+        spans.push(span);
+    }
 }
 
 impl<'a> ChunkFold<'a> {
-    pub(super) fn new(fold: &'a GroupFold, hopeless: &'a AtomicBool) -> Self {
+    pub(super) fn new(fold: &'a GroupFold, disorder: &'a Disorder) -> Self {
         ChunkFold {
             fold,
-            hopeless,
-            known: HashMap::default(),
-            open: Vec::new(),
+            disorder,
+            partials: Partials::default(),
             carried: Vec::new(),
-            edges: Vec::new(),
             waiting: Vec::new(),
-            rows_read: 0,
         }
     }
 
     pub(super) fn take(&mut self, piece: Piece) {
-        let is_first = self.rows_read == 0;
-        self.rows_read += piece.rows() as u64;
-        if self.hopeless.load(Ordering::Relaxed) {
+        let is_first = self.partials.rows_read == 0;
+        self.partials.rows_read += piece.rows() as u64;
+        if self.disorder.is_hopeless() {
             return;
         }
         if !self.waiting.is_empty() || !stands_together(&piece.entities) {
             self.waiting.append(&mut self.carried);
             self.waiting.push(piece);
+            if rows(&self.waiting) > MOST_WAITING {
+                self.fold_waiting();
+            }
             return;
         }
         let Some((entity, end)) = piece.head() else {
@@ -106,120 +123,111 @@ impl<'a> ChunkFold<'a> {
             self.settle();
             let tail = piece.tail();
             self.carried.push(piece.slice(tail..piece.rows()));
-            self.fold_rows(piece, start..tail);
-        } else if self.carried.iter().map(Piece::rows).sum::<usize>() > MOST_CARRIED {
+            self.partials.fold(self.fold, piece, start..tail);
+        } else if rows(&self.carried) > MOST_CARRIED {
             self.fold_carried();
         }
     }
 
+    /// Folds what is left and gives up the memory that is not needed.
+    pub(super) fn finish(mut self) -> Partials {
+        self.fold_waiting();
+        let mut partials = self.partials;
+        partials.edges.append(&mut self.carried);
+        partials.parts.shrink_to_fit();
+        partials.bytes.shrink_to_fit();
+        partials
+    }
+
     /// The carried rows are all that this chunk has of their entity.
     fn settle(&mut self) {
-        if self.open.is_empty() && self.edges.is_empty() {
-            self.edges = std::mem::take(&mut self.carried);
+        if self.partials.parts.is_empty() && self.partials.edges.is_empty() {
+            self.partials.edges = std::mem::take(&mut self.carried);
         } else {
             self.fold_carried();
         }
     }
 
     fn fold_carried(&mut self) {
-        if !self.carried.is_empty() {
-            let piece = Piece::concat(std::mem::take(&mut self.carried));
-            let rows = 0..piece.rows();
-            self.fold_rows(piece, rows);
-        }
+        let carried = std::mem::take(&mut self.carried);
+        self.partials.fold_all(self.fold, carried);
     }
 
-    /// Encodes the states, so that what is kept until all chunks are done is small.
-    pub(super) fn finish(mut self) -> Partials {
+    fn fold_waiting(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
+        let times = waiting.iter().flat_map(|piece| &piece.columns.times);
+        let span = times.fold((i64::MAX, i64::MIN), |(first, last), &time| {
+            (first.min(time), last.max(time))
+        });
         if !waiting.is_empty() {
-            let piece = Piece::concat(waiting);
-            let rows = 0..piece.rows();
-            self.fold_rows(piece, rows);
-        }
-        self.edges.append(&mut self.carried);
-        let tangled = self.open.iter().filter(|open| open.is_tangled).count();
-        if tangled * 2 > self.open.len() {
-            self.hopeless.store(true, Ordering::Relaxed);
-        }
-        let mut partials = Partials {
-            rows_read: self.rows_read,
-            edges: self.edges,
-            ..Partials::default()
-        };
-        for open in &self.open {
-            partials.push(self.fold, open);
-        }
-        partials
-    }
-
-    fn fold_rows(&mut self, piece: Piece, rows: Range<usize>) {
-        let grouped = Grouped::of_rows(piece, rows);
-        for (entity, rows) in &grouped.runs {
-            let events = Events::new(&grouped.columns, rows.clone());
-            let place = *self.known.entry(*entity).or_insert(self.open.len());
-            if place == self.open.len() {
-                self.open.push(Open::new(*entity, self.fold.new_state()));
-            }
-            self.open[place].take(self.fold, &events);
+            self.disorder.note(span);
+            self.partials.fold_all(self.fold, waiting);
         }
     }
 }
 
-impl Open {
-    fn new(entity: u32, state: GroupState) -> Open {
-        Open {
-            entity,
-            state,
-            span: (i64::MAX, i64::MIN),
-            rows: 0,
-            is_tangled: false,
-        }
-    }
-
-    /// Folds a run in, unless copies of what was folded before may be in it.
-    fn take(&mut self, fold: &GroupFold, events: &Events<'_>) {
-        let times = events.times();
-        let (first, last) = (times[0], times[times.len() - 1]);
-        self.is_tangled |= fold.keeps_ids() && self.rows > 0 && first <= self.span.1;
-        if !self.is_tangled {
-            fold.fold(&mut self.state, events);
-            self.span = (self.span.0.min(first), self.span.1.max(last));
-            self.rows += times.len() as u64;
-        }
-    }
+fn rows(pieces: &[Piece]) -> usize {
+    pieces.iter().map(Piece::rows).sum()
 }
 
 impl Partials {
     /// Folds whole histories: of entities whose events were brought together and put in order.
     pub(super) fn of_history(fold: &GroupFold, history: &History) -> Result<Vec<Partials>, Error> {
         history.map(Partials::default, |partials, entity, events| {
-            let mut open = Open::new(entity, fold.new_state());
-            open.take(fold, events);
-            partials.push(fold, &open);
+            partials.push(fold, entity, events);
             Ok(())
         })
     }
 
-    fn push(&mut self, fold: &GroupFold, open: &Open) {
-        let (row, vectors) = (self.bytes.row.len(), self.bytes.vectors.len());
-        if !open.is_tangled {
-            fold.encode(&open.state, &mut self.bytes);
+    fn fold_all(&mut self, fold: &GroupFold, pieces: Vec<Piece>) {
+        if !pieces.is_empty() {
+            let piece = Piece::concat(pieces);
+            let rows = 0..piece.rows();
+            self.fold(fold, piece, rows);
         }
+    }
+
+    fn fold(&mut self, fold: &GroupFold, piece: Piece, rows: Range<usize>) {
+        let grouped = Grouped::of_rows(piece, rows);
+        for (entity, rows) in &grouped.runs {
+            self.push(fold, *entity, &Events::new(&grouped.columns, rows.clone()));
+        }
+    }
+
+    /// What is kept of the events is compact: their state is only ever merged with those of
+    /// events before the first or after the last of them.
+    fn push(&mut self, fold: &GroupFold, entity: u32, events: &Events<'_>) {
+        let times = events.times();
+        let mut state = fold.new_state();
+        fold.fold(&mut state, events);
+        fold.compact(&mut state);
         self.parts.push(Partial {
-            entity: open.entity,
-            span: open.span,
-            rows: open.rows,
-            is_tangled: open.is_tangled,
-            row: row..self.bytes.row.len(),
-            vectors: vectors..self.bytes.vectors.len(),
+            entity,
+            rows: times.len() as u32,
+            span: (times[0], times[times.len() - 1]),
+            row: self.bytes.row.len() as u32,
+            vectors: self.bytes.vectors.len() as u32,
         });
+        fold.encode(&state, &mut self.bytes);
+    }
+
+    /// The encoded state of one of its parts, and its vectors.
+    pub(super) fn bytes(&self, part: usize) -> (&[u8], &[u8]) {
+        let Partial { row, vectors, .. } = self.parts[part];
+        let (row, vectors) = (row as usize, vectors as usize);
+        let (row_end, vectors_end) = match self.parts.get(part + 1) {
+            Some(next) => (next.row as usize, next.vectors as usize),
+            None => (self.bytes.row.len(), self.bytes.vectors.len()),
+        };
+        (
+            &self.bytes.row[row..row_end],
+            &self.bytes.vectors[vectors..vectors_end],
+        )
     }
 
     /// The state of one of its parts.
     pub(super) fn state(&self, fold: &GroupFold, part: usize) -> Result<GroupState, DecodeError> {
-        let part = &self.parts[part];
-        let vectors = &self.bytes.vectors[part.vectors.clone()];
-        fold.decode(&self.bytes.row[part.row.clone()], Some(vectors))
+        let (row, vectors) = self.bytes(part);
+        fold.decode(row, Some(vectors))
     }
 }

@@ -20,14 +20,15 @@ pub(super) struct Joined {
 pub(super) struct Place {
     /// The entity's number.
     pub entity: u32,
+    partials: u32,
+    part: u32,
     span: (i64, i64),
-    partials: usize,
-    part: usize,
 }
 
 impl Joined {
-    /// Brings the parts of each entity together. Where ids tell copies, they must not overlap
-    /// in time: a copy of an event of one part might be in the other.
+    /// Brings the parts of each entity together. They must not overlap in time: what is compact
+    /// cannot take in events from between, and where ids tell copies, a copy of an event of one
+    /// part might be in the other.
     pub(super) fn new(
         mut partials: Vec<Partials>,
         entities: usize,
@@ -42,9 +43,7 @@ impl Joined {
             tangled: vec![false; entities],
         };
         joined.add(partials);
-        if fold.keeps_ids() {
-            joined.find_tangled();
-        }
+        joined.find_tangled(fold.keeps_ids());
         Ok(joined)
     }
 
@@ -77,7 +76,8 @@ impl Joined {
 
     /// All parts.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Partial> {
-        let part = |place: &Place| &self.partials[place.partials].parts[place.part];
+        let part =
+            |place: &Place| &self.partials[place.partials as usize].parts[place.part as usize];
         self.places.iter().map(part)
     }
 
@@ -87,24 +87,39 @@ impl Joined {
         fold: &GroupFold,
         places: &[Place],
     ) -> Result<GroupState, DecodeError> {
-        let state = |place: &Place| self.partials[place.partials].state(fold, place.part);
+        let state = |place: &Place| {
+            let partials = &self.partials[place.partials as usize];
+            partials.state(fold, place.part as usize)
+        };
         let mut whole = state(&places[0])?;
         for place in &places[1..] {
             fold.merge(&mut whole, &state(place)?);
         }
-        fold.compact(&mut whole);
+        if places.len() > 1 {
+            fold.compact(&mut whole);
+        }
         Ok(whole)
     }
 
-    fn find_tangled(&mut self) {
+    /// The encoded state of an entity that has one part, and its vectors.
+    pub(super) fn bytes(&self, places: &[Place]) -> Option<(&[u8], &[u8])> {
+        match places {
+            [place] => {
+                let partials = &self.partials[place.partials as usize];
+                Some(partials.bytes(place.part as usize))
+            }
+            _ => None,
+        }
+    }
+
+    fn find_tangled(&mut self, copies_may_come: bool) {
         let (places, tangled) = (&mut self.places, &mut self.tangled);
         for pair in places.windows(2) {
-            if pair[0].entity == pair[1].entity && pair[1].span.0 <= pair[0].span.1 {
+            let (last, next) = (pair[0].span.1, pair[1].span.0);
+            let overlap = next < last || (copies_may_come && next == last);
+            if pair[0].entity == pair[1].entity && overlap {
                 tangled[pair[0].entity as usize] = true;
             }
-        }
-        for part in self.partials.iter().flat_map(|partials| &partials.parts) {
-            tangled[part.entity as usize] |= part.is_tangled;
         }
         places.retain(|place| !tangled[place.entity as usize]);
     }
@@ -114,9 +129,9 @@ impl Joined {
             let parts = partials.parts.iter().enumerate();
             self.places.extend(parts.map(|(part, held)| Place {
                 entity: held.entity,
+                partials: self.partials.len() as u32,
+                part: part as u32,
                 span: held.span,
-                partials: self.partials.len(),
-                part,
             }));
             self.partials.push(partials);
         }

@@ -1,27 +1,28 @@
 //! Batch: every entity's whole history folded into its state, and finalized at one instant.
 //! Called by `build`.
 //!
-//! Rows are folded while they are decoded, and forgotten. That is exact as long as each
-//! entity's events come in order of time: a copy of an event has its instant, so an event
-//! newer than all before it is none. Rows of one entity that stand together are folded
-//! together, be they cut by the end of a batch or of a chunk. An entity whose events are
-//! spread and out of order is *tangled*: its rows are read again and put in order.
+//! Rows are folded while they are decoded, and forgotten: what is kept of a run of an entity's
+//! events is their compact state. That is exact as long as the runs of an entity do not
+//! overlap in time: states are merged in order, and an event newer than all before it is no
+//! copy of them. Rows of one entity that stand together are folded together, be they cut by
+//! the end of a batch or of a chunk. An entity whose runs overlap is *tangled*: its rows are
+//! read again and put in order.
 
-mod chunk; // one chunk of the source -> states of the entities in it
+mod chunk; // one chunk of the source -> states of runs of events
 mod join; // one entity's states from all chunks
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use arrow::array::ArrayRef;
 use granary_registry::{EventTime, FeatureGroup};
 use rayon::prelude::*;
 
-use self::chunk::ChunkFold;
+use self::chunk::{ChunkFold, Disorder};
 use self::join::{Joined, Place};
 use crate::error::Error;
 use crate::feature_columns::FeatureColumns;
-use crate::fold::{GroupFold, Sink};
+use crate::fold::{GroupFold, GroupState, Sink};
 use crate::job::Job;
 use crate::reading::Reading;
 
@@ -40,31 +41,39 @@ pub struct States {
 }
 
 /// A group folded and finalized, in order of the entities' keys.
-pub struct Folded {
+pub struct Folded<'a> {
     /// Entity keys, ascending.
     pub keys: Vec<Arc<str>>,
     /// One column a feature.
     pub columns: Vec<ArrayRef>,
     /// One encoded state an entity.
-    pub states: Vec<Sink>,
+    pub states: Vec<Encoded<'a>>,
     /// For how many entities each feature is an estimate, though it is counted as a rule.
     pub estimates: Vec<u64>,
 }
 
+/// An encoded state and its vectors.
+pub struct Encoded<'a> {
+    /// Everything but vectors.
+    pub row: Cow<'a, [u8]>,
+    /// Elements of vectors.
+    pub vectors: Cow<'a, [u8]>,
+}
+
 /// Some of the entities finalized.
-struct Slice<'a> {
-    columns: FeatureColumns<'a>,
-    states: Vec<Sink>,
+struct Slice<'a, 'c> {
+    columns: FeatureColumns<'c>,
+    states: Vec<Encoded<'a>>,
     estimates: Vec<u64>,
 }
 
 /// Folds the whole source of a group.
 pub fn fold(job: &Job<'_>, group: &FeatureGroup) -> Result<States, Error> {
     let reading = Reading::open(job, group)?;
-    let is_hopeless = AtomicBool::new(false);
+    let disorder = Disorder::default();
     let partials = reading.each_chunk(
         None,
-        || ChunkFold::new(&reading.fold, &is_hopeless),
+        || ChunkFold::new(&reading.fold, &disorder),
         |chunk, piece| {
             chunk.take(piece);
             Ok(())
@@ -72,7 +81,7 @@ pub fn fold(job: &Job<'_>, group: &FeatureGroup) -> Result<States, Error> {
         |chunk| Ok(chunk.finish()),
     )?;
     let rows_read = partials.iter().map(|partials| partials.rows_read).sum();
-    let mut joined = if is_hopeless.into_inner() {
+    let mut joined = if disorder.is_hopeless() {
         Joined::nothing(reading.entities())
     } else {
         Joined::new(partials, reading.entities(), &reading.fold)?
@@ -93,7 +102,7 @@ pub fn fold(job: &Job<'_>, group: &FeatureGroup) -> Result<States, Error> {
 impl States {
     /// Rows folded: copies left out.
     pub fn rows(&self) -> u64 {
-        self.joined.parts().map(|part| part.rows).sum()
+        self.joined.parts().map(|part| u64::from(part.rows)).sum()
     }
 
     /// The newest event of all.
@@ -103,11 +112,11 @@ impl States {
     }
 
     /// Finalizes every entity; `as_of` must lie after the newest event.
-    pub fn finalize(&self, as_of: EventTime) -> Result<Folded, Error> {
+    pub fn finalize(&self, as_of: EventTime) -> Result<Folded<'_>, Error> {
         let mut entities: Vec<&[Place]> = self.joined.entities().collect();
         entities.sort_unstable_by(|a, b| self.key(a).cmp(self.key(b)));
         let slots: Vec<usize> = (0..self.fold.slots.len()).collect();
-        let slices: Vec<Slice<'_>> = entities
+        let slices: Vec<Slice<'_, '_>> = entities
             .par_chunks(SLICE)
             .enumerate()
             .map(|(at, slice)| self.finalize_slice(at * SLICE, slice, as_of, &slots))
@@ -131,13 +140,13 @@ impl States {
         Ok(folded)
     }
 
-    fn finalize_slice<'a>(
+    fn finalize_slice<'a: 'c, 'c>(
         &'a self,
         first: usize,
         entities: &[&[Place]],
         as_of: EventTime,
-        slots: &'a [usize],
-    ) -> Result<Slice<'a>, Error> {
+        slots: &'c [usize],
+    ) -> Result<Slice<'a, 'c>, Error> {
         let mut columns = FeatureColumns::new(&self.fold, slots);
         let mut states = Vec::with_capacity(entities.len());
         let mut estimates = vec![0; slots.len()];
@@ -152,15 +161,29 @@ impl States {
             for (count, &slot) in estimates.iter_mut().zip(slots) {
                 *count += u64::from(self.fold.is_estimate(slot, &state));
             }
-            let mut bytes = Sink::default();
-            self.fold.encode(&state, &mut bytes);
-            states.push(bytes);
+            states.push(self.encoded(places, &state));
         }
         Ok(Slice {
             columns,
             states,
             estimates,
         })
+    }
+
+    /// A state that was not merged of parts is encoded already.
+    fn encoded(&self, places: &[Place], state: &GroupState) -> Encoded<'_> {
+        if let Some((row, vectors)) = self.joined.bytes(places) {
+            return Encoded {
+                row: Cow::Borrowed(row),
+                vectors: Cow::Borrowed(vectors),
+            };
+        }
+        let mut bytes = Sink::default();
+        self.fold.encode(state, &mut bytes);
+        Encoded {
+            row: Cow::Owned(bytes.row),
+            vectors: Cow::Owned(bytes.vectors),
+        }
     }
 
     fn key(&self, places: &[Place]) -> &Arc<str> {
@@ -194,16 +217,16 @@ mod laws {
                 .map(|chunk| chunk.iter().map(piece).collect())
                 .collect()
         };
-        let is_hopeless = AtomicBool::new(false);
+        let disorder = Disorder::default();
         let partials = pieces(&|_| true).into_iter().map(|chunk| {
-            let mut fold = ChunkFold::new(&bench.fold, &is_hopeless);
+            let mut fold = ChunkFold::new(&bench.fold, &disorder);
             for piece in chunk {
                 fold.take(piece);
             }
             fold.finish()
         });
         let partials: Vec<Partials> = partials.collect();
-        let mut joined = if is_hopeless.into_inner() {
+        let mut joined = if disorder.is_hopeless() {
             Joined::nothing(users)
         } else {
             Joined::new(partials, users, &bench.fold).unwrap()
@@ -231,12 +254,19 @@ mod laws {
             order in 0..3usize,
             sizes in prop::collection::vec(0..12usize, 1..12),
             per_chunk in 1..4usize,
+            ids: bool,
         ) {
+            let mut raws = raws;
+            if !ids {
+                // Nothing but the input orders events of one instant then.
+                raws.sort_by_key(|raw| raw.time);
+                raws.dedup_by_key(|raw| raw.time);
+            }
             prop_assume!(!raws.is_empty());
-            let bench = Bench::new();
+            let bench = if ids { Bench::new() } else { Bench::without_ids() };
             let mut rows: Vec<(u32, Raw)> = raws.iter().zip(&users).map(|(raw, &user)| (user, raw.clone())).collect();
             let unique = rows.clone();
-            rows.extend(copies.iter().map(|copy| copy.get(&unique).clone()));
+            rows.extend(copies.iter().filter(|_| ids).map(|copy| copy.get(&unique).clone()));
             match order {
                 0 => rows.sort_by_key(|(user, raw)| (*user, raw.time)),
                 1 => rows.sort_by_key(|(_, raw)| raw.time),
@@ -250,7 +280,7 @@ mod laws {
             }
             let chunks: Vec<Chunk> = pieces.chunks(per_chunk).map(<[_]>::to_vec).collect();
             let joined = folded(&bench, &chunks, 4);
-            prop_assert_eq!(joined.parts().map(|part| part.rows).sum::<u64>(), unique.len() as u64);
+            prop_assert_eq!(joined.parts().map(|part| u64::from(part.rows)).sum::<u64>(), unique.len() as u64);
             let as_of = raws.iter().map(|raw| raw.time).max().unwrap() + 1;
             for places in joined.entities() {
                 let state = joined.state(&bench.fold, places).unwrap();

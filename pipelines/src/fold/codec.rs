@@ -54,6 +54,12 @@ impl Sink {
         self.vectors.clear();
     }
 
+    /// Gives up memory that is not taken.
+    pub fn shrink_to_fit(&mut self) {
+        self.row.shrink_to_fit();
+        self.vectors.shrink_to_fit();
+    }
+
     /// Seven bits a byte, low ones first.
     pub fn unsigned(&mut self, mut value: u64) {
         while value >= 0x80 {

@@ -72,10 +72,13 @@ fn join(block: Option<Block>, later: Block, gap: i64) -> Block {
 impl Sessions {
     /// Adds an interval, joining every one within the gap.
     fn insert(&self, open: &mut Vec<Interval>, (first, last): Interval) {
-        if let Some(newest) = open.last_mut()
-            && first >= newest.0
-            && first.saturating_sub(newest.1) <= self.gap
-        {
+        let Some(newest) = open.last_mut() else {
+            return open.push((first, last));
+        };
+        if first.saturating_sub(newest.1) > self.gap {
+            return open.push((first, last));
+        }
+        if first >= newest.0 {
             newest.1 = newest.1.max(last);
             return;
         }

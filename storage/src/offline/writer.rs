@@ -17,6 +17,7 @@ use super::{FEATURES, MANIFEST, Manifest, STATES};
 use crate::versions::Staged;
 use crate::{Error, Result};
 
+const FEATURE_BATCH_ROWS: usize = 8_192;
 const STATE_BATCH_ROWS: usize = 1_024;
 const STATE_BATCH_BYTES: usize = 16 << 20;
 
@@ -110,10 +111,9 @@ impl VersionWriter {
                 }
                 rows.flush()
             });
-            let features = file.as_mut().map_or(Ok(()), |file| {
-                file.write(features)?;
-                file.flush()
-            });
+            let features = file
+                .as_mut()
+                .map_or(Ok(()), |file| file.write_in_slices(features));
             let written = written.join().unwrap_or_else(|panic| resume_unwind(panic));
             features.and(written)
         })
@@ -140,6 +140,15 @@ impl VersionWriter {
 }
 
 impl Features {
+    /// What the encoder keeps of a batch grows with it.
+    fn write_in_slices(&mut self, batch: &RecordBatch) -> Result<()> {
+        for first in (0..batch.num_rows()).step_by(FEATURE_BATCH_ROWS) {
+            let rows = FEATURE_BATCH_ROWS.min(batch.num_rows() - first);
+            self.write(&batch.slice(first, rows))?;
+        }
+        self.flush()
+    }
+
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());

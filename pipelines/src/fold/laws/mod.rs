@@ -6,7 +6,9 @@ mod oracle; // the naive recomputation
 
 use std::sync::Arc;
 
-use granary_registry::{EventTime, Feature, FeatureGroup, FeatureKind, Function, Span, Value};
+use granary_registry::{
+    Entity, EventTime, Feature, FeatureGroup, FeatureKind, Function, Source, Span, Value,
+};
 use proptest::prelude::*;
 
 use self::group::group;
@@ -114,7 +116,17 @@ fn logged(raw: &Raw) -> Event {
 
 impl Bench {
     pub(crate) fn new() -> Bench {
-        let (group, source, entity) = group();
+        Bench::over(group())
+    }
+
+    /// Over a source whose copies cannot be told.
+    pub(crate) fn without_ids() -> Bench {
+        let (group, mut source, entity) = group();
+        source.id = None;
+        Bench::over((group, source, entity))
+    }
+
+    fn over((group, source, entity): (FeatureGroup, Source, Entity)) -> Bench {
         let embedder: Arc<dyn Embedder> = Arc::new(HashedNgrams);
         let fold = GroupFold::compile(&group, &source, &embedder).unwrap();
         let present: Vec<String> = source
