@@ -8,6 +8,7 @@ pub mod expression; // expressions of the registry over columns and rows
 pub mod fold; // the states of features and their four moves
 pub mod quality; // expectations and statistics of finished columns
 pub mod source; // CSV, Parquet, JSON lines -> Arrow batches
+pub mod sql; // a group as SQL for another engine
 pub mod synth; // demo data: a known truth to learn
 pub mod text; // sentiment and embeddings
 

@@ -95,23 +95,7 @@ pub fn rows_of_spine(
     path: &Path,
 ) -> Result<Rows, Error> {
     let entity = entity_of(job.registry, service)?;
-    let source = Source {
-        name: "spine".to_owned(),
-        paths: vec![path.display().to_string()],
-        entity: entity.name.clone(),
-        event_time: None,
-        id: None,
-        allowed_lateness: Span(0),
-        columns: Vec::new(),
-        derived: Vec::new(),
-    };
-    let files = SourceFiles::find(&source, Path::new(""))?;
-    let instant = INSTANT_COLUMNS.into_iter().find(|name| files.has(name));
-    let instant = instant.ok_or_else(|| Error::NoColumn {
-        source_name: path.display().to_string(),
-        wanted: INSTANT_COLUMNS.join("` or `"),
-        present: files.columns().join(", "),
-    })?;
+    let (files, instant) = spine_files(&entity.name, path)?;
     let label = label.filter(|label| files.has(&label.column));
     let mut wanted = vec![
         Wanted::required(&entity.key, DType::Text).plain(),
@@ -148,6 +132,28 @@ pub fn rows_of_spine(
         parts,
         inputs,
     })
+}
+
+/// A spine's file, and which of its columns holds the instants.
+pub fn spine_files(entity: &str, path: &Path) -> Result<(SourceFiles, &'static str), Error> {
+    let source = Source {
+        name: "spine".to_owned(),
+        paths: vec![path.display().to_string()],
+        entity: entity.to_owned(),
+        event_time: None,
+        id: None,
+        allowed_lateness: Span(0),
+        columns: Vec::new(),
+        derived: Vec::new(),
+    };
+    let files = SourceFiles::find(&source, Path::new(""))?;
+    let instant = INSTANT_COLUMNS.into_iter().find(|name| files.has(name));
+    let instant = instant.ok_or_else(|| Error::NoColumn {
+        source_name: path.display().to_string(),
+        wanted: INSTANT_COLUMNS.join("` or `"),
+        present: files.columns().join(", "),
+    })?;
+    Ok((files, instant))
 }
 
 /// Computes the features of a service for every row.

@@ -14,6 +14,7 @@ mod registry;
 mod serve;
 mod settings; // granary.yaml beneath environment and flags
 mod show; // tables, figures and progress bars
+mod sql;
 mod stage; // what a stage of the pipeline did, or why it was skipped
 mod synth;
 mod train;
@@ -55,6 +56,7 @@ enum Command {
     Predict(predict::Args),
     Registry(registry::Args),
     Offline(offline::Args),
+    Sql(sql::Args),
     Completions(completions::Args),
 }
 
@@ -78,6 +80,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> anyho
         Command::Predict(args) => predict::run(&cli.common, &args),
         Command::Registry(args) => registry::run(&cli.common, &args),
         Command::Offline(args) => offline::run(&cli.common, &args),
+        Command::Sql(args) => sql::run(&cli.common, &args),
         Command::Completions(args) => {
             completions::run(&args, &mut Cli::command());
             Ok(())
