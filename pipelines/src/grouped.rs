@@ -58,16 +58,16 @@ impl Grouped {
     }
 }
 
-/// Whether the rows of most entities stand together, so that few of them are cut in two.
-pub(crate) fn stands_together(entities: &[u32]) -> bool {
+/// Whether the rows of an entity stand together in stretches of this many on average.
+pub(crate) fn stands_together(entities: &[u32], rows: usize) -> bool {
     let changes = entities.windows(2).filter(|pair| pair[0] != pair[1]);
-    (changes.count() + 1) * LONG <= entities.len()
+    (changes.count() + 1) * rows <= entities.len()
 }
 
 /// Writes the rows, of which this is the first, by entity, stable, and gives back where each
 /// entity's rows end.
 fn by_entity(entities: &[u32], first: u32, order: &mut Vec<u32>) -> Vec<usize> {
-    if !stands_together(entities) {
+    if !stands_together(entities, LONG) {
         return counting_sort(entities, first, order);
     }
     let mut stretches = stretches(entities, first);

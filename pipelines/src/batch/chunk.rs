@@ -11,6 +11,8 @@ use crate::grouped::{Grouped, stands_together};
 use crate::history::History;
 use crate::piece::{Piece, lock};
 
+/// Rows per stretch from which on stretches are folded as they come.
+const TOGETHER: usize = 4;
 /// Rows of one entity that are kept as they are, at most about.
 const MOST_CARRIED: usize = 1 << 16;
 /// Rows of changing entities that are kept as they are, at most about.
@@ -32,8 +34,16 @@ pub(super) struct ChunkFold<'a> {
 #[derive(Default)]
 pub(super) struct Disorder {
     is_hopeless: AtomicBool,
-    /// Spans of time of the rows in which entities change from row to row.
-    spans: Mutex<Vec<(i64, i64)>>,
+    seen: Mutex<Seen>,
+}
+
+/// Of the rows in which entities change from row to row.
+#[derive(Default)]
+struct Seen {
+    /// Spans of time of the rows that were folded together.
+    spans: Vec<(i64, i64)>,
+    /// By number, whether an entity was among them.
+    entities: Vec<bool>,
 }
 
 /// What a chunk came to.
@@ -67,18 +77,32 @@ impl Disorder {
         self.is_hopeless.load(Ordering::Relaxed)
     }
 
-    /// Rows that are sorted by time overlap a little at most with those of other chunks.
-    fn note(&self, span: (i64, i64)) {
-        let mut spans = lock(&self.spans);
+    /// Parts that were folded together, of the rows of this span. Sorted by time they overlap
+    /// a little at most with other parts, sorted by entity they are of others.
+    fn note(&self, span: (i64, i64), parts: &[Partial]) {
+        let mut seen = lock(&self.seen);
+        let length = |(first, last): (i64, i64)| last.saturating_sub(first);
         let mostly_overlaps = |other: &(i64, i64)| {
-            let length = |(first, last): (i64, i64)| last.saturating_sub(first);
             let both = length((span.0.max(other.0), span.1.min(other.1)));
             both > length(span).min(length(*other)) / 2
         };
-        if spans.iter().any(mostly_overlaps) {
+        let overlaps = seen.spans.iter().any(mostly_overlaps);
+        let known = parts.iter().filter(|part| seen.meet(part.entity)).count();
+        if overlaps && known > parts.len() / 2 {
             self.is_hopeless.store(true, Ordering::Relaxed);
         }
-        spans.push(span);
+        seen.spans.push(span);
+    }
+}
+
+impl Seen {
+    /// Notes an entity, and says whether it was there already.
+    fn meet(&mut self, entity: u32) -> bool {
+        let entity = entity as usize;
+        if self.entities.len() <= entity {
+            self.entities.resize(entity + 1, false);
+        }
+        std::mem::replace(&mut self.entities[entity], true)
     }
 }
 
@@ -99,7 +123,7 @@ impl<'a> ChunkFold<'a> {
         if self.disorder.is_hopeless() {
             return;
         }
-        if !self.waiting.is_empty() || !stands_together(&piece.entities) {
+        if !self.waiting.is_empty() || !stands_together(&piece.entities, TOGETHER) {
             self.waiting.append(&mut self.carried);
             self.waiting.push(piece);
             if rows(&self.waiting) > MOST_WAITING {
@@ -160,8 +184,9 @@ impl<'a> ChunkFold<'a> {
             (first.min(time), last.max(time))
         });
         if !waiting.is_empty() {
-            self.disorder.note(span);
+            let before = self.partials.parts.len();
             self.partials.fold_all(self.fold, waiting);
+            self.disorder.note(span, &self.partials.parts[before..]);
         }
     }
 }
