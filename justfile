@@ -38,3 +38,10 @@ doc:
 # everything CI does, tools included (Debian, as root)
 ci:
     .ci/run
+
+# granary beside DuckDB, Polars and pandas: see bench/peers/analytics/README.md
+peers-analytics *flags:
+    cargo build --release
+    python3 -m venv target/peers/python
+    target/peers/python/bin/pip install -q -r bench/peers/analytics/requirements.txt
+    cd bench/peers/analytics && ../../../target/peers/python/bin/python run.py {{flags}}

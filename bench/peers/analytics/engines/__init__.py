@@ -1,0 +1,26 @@
+"""The rivals: one module each, with `run(source, result)` that reads the log and writes the
+features. `python -m engines NAME SOURCE RESULT` runs one and prints its seconds, imports left
+out."""
+
+TYPES = [
+    "add_to_cart",
+    "app_open",
+    "apply_coupon",
+    "email_open",
+    "order_cancelled",
+    "page_view",
+    "payment_failed",
+    "purchase",
+    "push_notification_open",
+    "rating_given",
+    "remove_from_cart",
+    "review_submitted",
+    "search",
+    "ticket_closed",
+    "ticket_created",
+    "view_product",
+    "wishlist_add",
+]
+GAP_MINUTES = 30
+# Window in days, hop of its start in seconds.
+WINDOWS = [(7, 3_600), (30, 86_400), (90, 86_400)]
