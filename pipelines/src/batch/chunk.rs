@@ -34,16 +34,14 @@ pub(super) struct ChunkFold<'a> {
 #[derive(Default)]
 pub(super) struct Disorder {
     is_hopeless: AtomicBool,
-    seen: Mutex<Seen>,
+    seen: Mutex<Vec<Flush>>,
 }
 
-/// Of the rows in which entities change from row to row.
-#[derive(Default)]
-struct Seen {
-    /// Spans of time of the rows that were folded together.
-    spans: Vec<(i64, i64)>,
-    /// By number, whether an entity was among them.
-    entities: Vec<bool>,
+/// Rows in which entities change from row to row, as they were folded together.
+struct Flush {
+    span: (i64, i64),
+    /// A bit for each of its entities, by number.
+    entities: Vec<u64>,
 }
 
 /// What a chunk came to.
@@ -68,8 +66,8 @@ pub(super) struct Partial {
     /// The first and the last of them.
     pub span: (i64, i64),
     /// Where its state begins.
-    row: u32,
-    vectors: u32,
+    row: usize,
+    vectors: usize,
 }
 
 impl Disorder {
@@ -77,32 +75,38 @@ impl Disorder {
         self.is_hopeless.load(Ordering::Relaxed)
     }
 
-    /// Parts that were folded together, of the rows of this span. Sorted by time they overlap
-    /// a little at most with other parts, sorted by entity they are of others.
-    fn note(&self, span: (i64, i64), parts: &[Partial]) {
+    /// Whether two flushes share most of their time and most of their entities: sorted by time
+    /// they share little of the one, sorted by entity of the other. Asked of every pair, so
+    /// that the order in which threads come does not matter.
+    fn note(&self, flush: Flush) {
         let mut seen = lock(&self.seen);
-        let length = |(first, last): (i64, i64)| last.saturating_sub(first);
-        let mostly_overlaps = |other: &(i64, i64)| {
-            let both = length((span.0.max(other.0), span.1.min(other.1)));
-            both > length(span).min(length(*other)) / 2
-        };
-        let overlaps = seen.spans.iter().any(mostly_overlaps);
-        let known = parts.iter().filter(|part| seen.meet(part.entity)).count();
-        if overlaps && known > parts.len() / 2 {
+        if seen.iter().any(|other| flush.is_mixed_with(other)) {
             self.is_hopeless.store(true, Ordering::Relaxed);
         }
-        seen.spans.push(span);
+        seen.push(flush);
     }
 }
 
-impl Seen {
-    /// Notes an entity, and says whether it was there already.
-    fn meet(&mut self, entity: u32) -> bool {
-        let entity = entity as usize;
-        if self.entities.len() <= entity {
-            self.entities.resize(entity + 1, false);
+impl Flush {
+    fn of(parts: &[Partial], span: (i64, i64)) -> Flush {
+        let words = parts.iter().map(|part| part.entity / 64 + 1).max();
+        let mut entities = vec![0; words.unwrap_or(0) as usize];
+        for part in parts {
+            entities[part.entity as usize / 64] |= 1 << (part.entity % 64);
         }
-        std::mem::replace(&mut self.entities[entity], true)
+        Flush { span, entities }
+    }
+
+    fn is_mixed_with(&self, other: &Flush) -> bool {
+        let length = |(first, last): (i64, i64)| last.saturating_sub(first);
+        let common = (self.span.0.max(other.span.0), self.span.1.min(other.span.1));
+        if length(common) <= length(self.span).min(length(other.span)) / 2 {
+            return false;
+        }
+        let count = |words: &[u64]| words.iter().map(|word| word.count_ones()).sum::<u32>();
+        let both = self.entities.iter().zip(&other.entities);
+        let both: u32 = both.map(|(a, b)| (a & b).count_ones()).sum();
+        both > count(&self.entities).min(count(&other.entities)) / 2
     }
 }
 
@@ -186,7 +190,8 @@ impl<'a> ChunkFold<'a> {
         if !waiting.is_empty() {
             let before = self.partials.parts.len();
             self.partials.fold_all(self.fold, waiting);
-            self.disorder.note(span, &self.partials.parts[before..]);
+            let flush = Flush::of(&self.partials.parts[before..], span);
+            self.disorder.note(flush);
         }
     }
 }
@@ -230,8 +235,8 @@ impl Partials {
             entity,
             rows: times.len() as u32,
             span: (times[0], times[times.len() - 1]),
-            row: self.bytes.row.len() as u32,
-            vectors: self.bytes.vectors.len() as u32,
+            row: self.bytes.row.len(),
+            vectors: self.bytes.vectors.len(),
         });
         fold.encode(&state, &mut self.bytes);
     }
@@ -239,9 +244,8 @@ impl Partials {
     /// The encoded state of one of its parts, and its vectors.
     pub(super) fn bytes(&self, part: usize) -> (&[u8], &[u8]) {
         let Partial { row, vectors, .. } = self.parts[part];
-        let (row, vectors) = (row as usize, vectors as usize);
         let (row_end, vectors_end) = match self.parts.get(part + 1) {
-            Some(next) => (next.row as usize, next.vectors as usize),
+            Some(next) => (next.row, next.vectors),
             None => (self.bytes.row.len(), self.bytes.vectors.len()),
         };
         (

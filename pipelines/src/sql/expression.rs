@@ -57,27 +57,9 @@ fn binary(op: BinaryOp, left: &Expression, right: &Expression) -> String {
         BinaryOp::Divide => finite(&format!("({left})::double / nullif({right}, 0)")),
         BinaryOp::Modulo => format!("({left} % nullif({right}, 0))"),
         BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply if is_float => {
-            finite(&format!("({left}) {} ({right})", symbol(op)))
+            finite(&format!("({left}) {} ({right})", op.symbol()))
         }
-        _ => format!("({left} {} {right})", symbol(op)),
-    }
-}
-
-fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Subtract => "-",
-        BinaryOp::Multiply => "*",
-        BinaryOp::Divide => "/",
-        BinaryOp::Modulo => "%",
-        BinaryOp::Equal => "=",
-        BinaryOp::NotEqual => "<>",
-        BinaryOp::Less => "<",
-        BinaryOp::LessOrEqual => "<=",
-        BinaryOp::Greater => ">",
-        BinaryOp::GreaterOrEqual => ">=",
-        BinaryOp::And => "and",
-        BinaryOp::Or => "or",
+        _ => format!("({left} {} {right})", op.symbol()),
     }
 }
 
@@ -112,17 +94,6 @@ pub(super) fn value_sql(value: &Value) -> String {
         Value::Text(x) => literal(x),
         Value::Timestamp(x) => format!("make_timestamp({})", x.0),
     }
-}
-
-/// The columns that an expression reads.
-pub(super) fn names(expression: &Expression) -> Vec<String> {
-    let mut names = Vec::new();
-    visit(expression, &mut |node| {
-        if let Expression::Column { name, .. } = node {
-            names.push(name.clone());
-        }
-    });
-    names
 }
 
 /// Whether one of these functions is called anywhere in it.

@@ -14,6 +14,7 @@ use granary_registry::{
 };
 
 use self::aggregation::Columns;
+use crate::expression::Program;
 
 /// Over which rows a group is asked.
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ pub fn duckdb(
             FeatureKind::Value { .. } => Err("a vector of several columns"),
             FeatureKind::Derived(expression) => {
                 let missing = |name: &String| left_out.iter().any(|(known, _)| known == name);
-                if expression::names(expression).iter().any(missing) {
+                if Program::columns_needed(expression).iter().any(missing) {
                     Err("computed from a feature that is left out")
                 } else {
                     let text = expression::sql(expression);
@@ -109,7 +110,7 @@ fn source_of<'a>(registry: &'a Registry, group: &FeatureGroup) -> &'a Source {
 fn cannot(source: &Source, aggregation: &granary_registry::Aggregation) -> Option<&'static str> {
     let expressions = aggregation.input.iter().chain(&aggregation.filter);
     let needs_model = expressions.into_iter().any(|expression| {
-        let names = expression::names(expression);
+        let names = Program::columns_needed(expression);
         let derived = source.derived.iter();
         let mut derived = derived.filter(|column| names.contains(&column.name));
         !is_in_sql(expression) || derived.any(|column| !is_in_sql(&column.expression))
