@@ -36,6 +36,6 @@ mod tests;
 pub use bad_rows::{BadRow, BadRows, Reason};
 pub use chunk::{Chunk, Layout};
 pub use error::Error;
-pub use files::{FileHash, SourceFiles};
+pub use files::{FileHash, FileState, SourceFiles};
 pub use format::Format;
 pub use wanted::{TextAs, Wanted};
