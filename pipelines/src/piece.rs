@@ -99,6 +99,13 @@ impl Interner {
         self.names
     }
 
+    /// Gives these entities the first numbers, in this order.
+    pub(crate) fn name(&mut self, keys: &[Arc<str>]) {
+        for key in keys {
+            self.number(key);
+        }
+    }
+
     fn number(&mut self, key: &str) -> u32 {
         if let Some(&number) = self.known.get(key) {
             return number;

@@ -1,17 +1,17 @@
 //! A group's source on its way in: files chunk by chunk, then the events in the log, as
 //! pieces that the folds can take. Called by everything that reads whole sources.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute;
-use granary_registry::{FeatureGroup, Source};
+use granary_registry::{Expression, FeatureGroup, Source};
 use granary_storage::LogReader;
 use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::event::{self, Event};
-use crate::fold::GroupFold;
+use crate::fold::{GroupFold, InputSpec};
 use crate::intake::{Intake, KEY};
 use crate::job::{Job, Progress};
 use crate::piece::{Interner, Numbering, Piece, lock};
@@ -35,10 +35,29 @@ pub(crate) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Finds the files and plans what to decode of them.
     pub(crate) fn open(job: &'a Job<'a>, group: &FeatureGroup) -> Result<Self, Error> {
+        Reading::plan(job, group, None)
+    }
+
+    /// The same for other inputs and conditions than those of the folds.
+    pub(crate) fn open_for(
+        job: &'a Job<'a>,
+        group: &FeatureGroup,
+        inputs: &[InputSpec],
+        filters: &[Expression],
+    ) -> Result<Self, Error> {
+        Reading::plan(job, group, Some((inputs, filters)))
+    }
+
+    fn plan(
+        job: &'a Job<'a>,
+        group: &FeatureGroup,
+        columns: Option<(&[InputSpec], &[Expression])>,
+    ) -> Result<Self, Error> {
         let (source, entity) = job.source_of(group);
         let fold = job.compile(group)?;
         let files = SourceFiles::find(source, job.data.root())?;
-        let intake = Intake::new(&fold, source, entity, files.columns(), &job.embedder)?;
+        let columns = columns.unwrap_or((&fold.inputs, &fold.filters));
+        let intake = Intake::plan(columns, source, entity, files.columns(), &job.embedder)?;
         let chunks = files.chunks()?;
         (job.progress)(Progress::Begin {
             what: &group.name,
@@ -93,6 +112,13 @@ impl<'a> Reading<'a> {
             .into_iter()
             .flatten()
             .collect())
+    }
+
+    /// All rows of these entities, whose numbers are their places; nothing may have been
+    /// read before.
+    pub(crate) fn pieces_of(&self, keys: &[Arc<str>]) -> Result<Vec<Piece>, Error> {
+        lock(&self.interner).name(keys);
+        self.pieces(Some(&vec![true; keys.len()]))
     }
 
     /// How many entities were met so far.
