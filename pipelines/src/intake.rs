@@ -15,7 +15,9 @@ use twox_hash::XxHash3_64;
 
 use crate::error::Error;
 use crate::expression::Program;
-use crate::fold::{Columns, GroupFold, Input, InputFrom, InputKind, NO_CATEGORY, NO_HASH, Vectors};
+use crate::fold::{
+    Columns, GroupFold, Input, InputFrom, InputKind, InputSpec, NO_CATEGORY, NO_HASH, Vectors,
+};
 use crate::source::{TextAs, Wanted};
 use crate::text::Embedder;
 
@@ -50,24 +52,39 @@ impl Intake {
         present: &[String],
         embedder: &Arc<dyn Embedder>,
     ) -> Result<Intake, Error> {
+        Intake::plan(
+            (&fold.inputs, &fold.filters),
+            source,
+            entity,
+            present,
+            embedder,
+        )
+    }
+
+    /// The same for any inputs and conditions.
+    pub(crate) fn plan(
+        (inputs, filters): (&[InputSpec], &[Expression]),
+        source: &Source,
+        entity: &Entity,
+        present: &[String],
+        embedder: &Arc<dyn Embedder>,
+    ) -> Result<Intake, Error> {
         let mut planner = Planner::new(source, entity, present);
         let time = source
             .event_time
             .as_ref()
             .map(|name| planner.required(name, DType::Timestamp));
         let id = source.id.as_ref().map(|name| planner.id(name));
-        let expressions: Vec<&Expression> = fold
-            .inputs
+        let expressions: Vec<&Expression> = inputs
             .iter()
             .filter_map(|input| match &input.from {
                 InputFrom::Expression(expression) => Some(expression),
                 InputFrom::Value(..) => None,
             })
-            .chain(&fold.filters)
+            .chain(filters)
             .collect();
         planner.expressions(&expressions);
-        let readers: Vec<Result<Reader, &Expression>> = fold
-            .inputs
+        let readers: Vec<Result<Reader, &Expression>> = inputs
             .iter()
             .map(|input| match &input.from {
                 InputFrom::Value(columns, dtype) => planner.value(columns, *dtype).map(Ok),
@@ -79,14 +96,10 @@ impl Intake {
         let compile = |expression: &Expression| {
             Program::compile(expression, &names, embedder).map_err(Error::Expression)
         };
-        let inputs = readers
-            .into_iter()
-            .zip(&fold.inputs)
-            .map(|(reader, input)| {
-                let reader =
-                    reader.or_else(|expression| compile(expression).map(Reader::Program))?;
-                Ok::<_, Error>((reader, input.kind.clone()))
-            });
+        let inputs = readers.into_iter().zip(inputs).map(|(reader, input)| {
+            let reader = reader.or_else(|expression| compile(expression).map(Reader::Program))?;
+            Ok::<_, Error>((reader, input.kind.clone()))
+        });
         Ok(Intake {
             inputs: inputs.collect::<Result<_, _>>()?,
             derived: planner
@@ -94,7 +107,7 @@ impl Intake {
                 .iter()
                 .map(|column| compile(&column.expression))
                 .collect::<Result<_, _>>()?,
-            filters: fold.filters.iter().map(compile).collect::<Result<_, _>>()?,
+            filters: filters.iter().map(compile).collect::<Result<_, _>>()?,
             time,
             id,
             wanted: planner.wanted,

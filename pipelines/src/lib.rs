@@ -21,6 +21,7 @@ mod intake; // rows of a source -> what folds read
 mod job; // what every job works on
 mod known; // what a command found out of its files
 mod label; // who is predicted, when, and what came of it
+mod oracle; // features again, from plain rows, by naive code
 mod piece; // rows of a batch with their entities as numbers
 mod reading; // a source on its way in, chunk by chunk
 mod row; // one entity's stored row
@@ -32,6 +33,7 @@ mod point_in_time; // every (entity, instant) of a spine -> features as they wer
 pub mod build; // raw rows -> a version of the offline store
 pub mod materialize; // labels and features -> a training set
 pub mod push; // offline versions -> a generation of the online store
+pub mod verify; // served values against recomputations
 mod serving; // stored rows -> features; events -> changed rows
 mod stream; // events folded into stored rows one after another
 

@@ -1,4 +1,4 @@
-//! One entity's features at an instant before its newest event: the same sweep as for a
+//! One entity's features at instants before its newest event: the same sweep as for a
 //! training set, over the few chunks of the sources that hold the entity. Called by the
 //! service; an index of which chunk holds whom is made at the first question.
 
@@ -49,17 +49,24 @@ struct LogIndex {
 }
 
 impl Lookup {
-    /// The features at these positions as of an instant, of an entity that may be unknown.
+    /// The features at these positions as of each instant, of an entity that may be unknown.
     pub fn features(
         &self,
         job: &Job<'_>,
         serving: &Serving,
         key: &str,
         features: &[usize],
-        as_of: EventTime,
-    ) -> Result<Vec<Value>, Error> {
-        let mut values = vec![Value::Null; features.len()];
+        instants: &[EventTime],
+    ) -> Result<Vec<Vec<Value>>, Error> {
+        let mut values = vec![vec![Value::Null; features.len()]; instants.len()];
+        if instants.is_empty() {
+            return Ok(values);
+        }
         let events = self.logged(job, serving, key)?;
+        let spine = Spine {
+            keys: vec![Arc::from(key); instants.len()],
+            instants: instants.to_vec(),
+        };
         for (number, group) in serving.groups.iter().enumerate() {
             let wanted: Vec<usize> = (0..features.len())
                 .filter(|&at| serving.features[features[at]].group == number)
@@ -74,14 +81,12 @@ impl Lookup {
             let source = serving.source(group);
             let index = self.index(job, source, &serving.entity)?;
             let history = index.history(job, serving, number, key, &events)?;
-            let spine = Spine {
-                keys: vec![Arc::from(key)],
-                instants: vec![as_of],
-            };
             let columns =
                 point_in_time::sweep(&group.fold, &[key.into()], &history, &spine, &slots)?;
             for (at, column) in wanted.into_iter().zip(&columns) {
-                values[at] = value_at(column, 0);
+                for (row, values) in values.iter_mut().enumerate() {
+                    values[at] = value_at(column, row);
+                }
             }
         }
         Ok(values)

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 use crate::error::Error;
 use crate::feature_columns::FeatureColumns;
-use crate::fold::{Events, GroupFold};
+use crate::fold::{Events, GroupFold, GroupState};
 use crate::history::History;
 
 /// Which entities at which instants; rows may repeat and stand in any order.
@@ -54,7 +54,7 @@ pub(crate) fn sweep(
                 events,
                 &asked[entity as usize],
                 &spine.instants,
-                columns,
+                |row, state, as_of| columns.push(row, state, as_of),
             );
             Ok(())
         },
@@ -64,12 +64,13 @@ pub(crate) fn sweep(
 }
 
 /// Feeds events up to each instant, then answers it: an event at the instant is not in it.
-fn sweep_entity(
+/// Rows come in order of their instants.
+pub(crate) fn sweep_entity(
     fold: &GroupFold,
     events: &Events<'_>,
     rows: &[u32],
     instants: &[EventTime],
-    columns: &mut FeatureColumns<'_>,
+    mut answer: impl FnMut(u32, &GroupState, EventTime),
 ) {
     let mut state = fold.new_state();
     let mut fed = events.rows.start;
@@ -81,6 +82,6 @@ fn sweep_entity(
             fold.fold(&mut state, &Events::new(events.columns, fed..fed + before));
             fed += before;
         }
-        columns.push(row, &state, as_of);
+        answer(row, &state, as_of);
     }
 }

@@ -2,17 +2,17 @@
 //! pieces that the folds can take. Called by everything that reads whole sources, or what is
 //! new of them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute;
-use granary_registry::{FeatureGroup, Source};
+use granary_registry::{Expression, FeatureGroup, Source};
 use granary_storage::{LogReader, Offset};
 use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::event::{self, Event};
-use crate::fold::GroupFold;
+use crate::fold::{GroupFold, InputSpec};
 use crate::intake::{Intake, KEY};
 use crate::job::{Job, Progress};
 use crate::piece::{Interner, Numbering, Piece, lock};
@@ -65,10 +65,30 @@ impl<'a> Reading<'a> {
         group: &FeatureGroup,
         since: Since,
     ) -> Result<Self, Error> {
+        Reading::plan(job, group, since, None)
+    }
+
+    /// The same for other inputs and conditions than those of the folds.
+    pub(crate) fn open_for(
+        job: &'a Job<'a>,
+        group: &FeatureGroup,
+        inputs: &[InputSpec],
+        filters: &[Expression],
+    ) -> Result<Self, Error> {
+        Reading::plan(job, group, Since::default(), Some((inputs, filters)))
+    }
+
+    fn plan(
+        job: &'a Job<'a>,
+        group: &FeatureGroup,
+        since: Since,
+        columns: Option<(&[InputSpec], &[Expression])>,
+    ) -> Result<Self, Error> {
         let (source, entity) = job.source_of(group);
         let fold = job.compile(group)?;
         let files = SourceFiles::find(source, job.data.root())?;
-        let intake = Intake::new(&fold, source, entity, files.columns(), &job.embedder)?;
+        let columns = columns.unwrap_or((&fold.inputs, &fold.filters));
+        let intake = Intake::plan(columns, source, entity, files.columns(), &job.embedder)?;
         let chunks = files.chunks()?;
         (job.progress)(Progress::Begin {
             what: &group.name,
@@ -129,7 +149,16 @@ impl<'a> Reading<'a> {
             .collect())
     }
 
-    /// The number of an entity that was met before this source is read.
+    /// All rows of these entities, whose numbers are their places; nothing may have been
+    /// read before.
+    pub(crate) fn pieces_of(&self, keys: &[Arc<str>]) -> Result<Vec<Piece>, Error> {
+        for key in keys {
+            self.interner().number(key);
+        }
+        self.pieces(Rows::Of(&vec![true; keys.len()]))
+    }
+
+    /// The entities met so far, and others that there may be.
     pub(crate) fn interner(&self) -> MutexGuard<'_, Interner> {
         lock(&self.interner)
     }

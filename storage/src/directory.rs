@@ -65,6 +65,11 @@ impl DataDir {
         self.root.join("log")
     }
 
+    /// Sampled answers of the server, as JSON lines.
+    pub fn serving_log(&self) -> PathBuf {
+        self.root.join("serving_log")
+    }
+
     /// The trained models: `<name>/<version>/` below.
     pub fn models(&self) -> PathBuf {
         self.root.join("models")

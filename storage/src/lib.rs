@@ -13,6 +13,7 @@ mod names; // which names may become file names
 mod offline; // Parquet feature groups: versions and manifests
 mod online; // redb behind the memory of changed rows
 mod publish; // files that appear whole or not at all
+mod serving_log; // sampled answers of the server, as JSON lines
 mod versions; // numbered directories of which one is current
 
 pub use artifacts::{ArtifactWriter, Artifacts};
@@ -30,3 +31,4 @@ pub use online::{
     Bytes, Flush, FullRow, GenerationInfo, GenerationLoader, OnlineOptions, OnlineStore, View,
 };
 pub use publish::{AtomicFile, write_atomic};
+pub use serving_log::{ServingLog, ServingLogOptions, read_serving_log};

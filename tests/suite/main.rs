@@ -16,3 +16,4 @@ mod duckdb; // the same features by SQL in another engine
 mod events; // events sent to a running server
 mod original; // the original system's registry and feature groups
 mod training; // spines and labels, against the raw tables
+mod verify; // served values against their recomputation, and one that is altered

@@ -77,7 +77,13 @@ impl Home {
 
     /// Serves this directory on free ports.
     pub(crate) fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn serve_with(&self, flags: &[&str]) -> Server {
         let args = ["serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0"];
+        let args = [&args, flags].concat();
         let mut child = self.command(&args).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // The first line comes when the doors are open.

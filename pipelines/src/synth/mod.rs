@@ -18,7 +18,7 @@ mod journey; // which event follows which
 #[rustfmt::skip] // lists of words, packed
 mod phrases; // the words of the review grammar
 mod plan; // what is asked for, what comes back
-mod random; // the random numbers
+pub(crate) mod random; // the random numbers
 mod review; // one review: rating, text, votes
 mod truth; // satisfaction, churn, and how well an oracle would do
 mod uuid; // event ids

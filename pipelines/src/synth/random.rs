@@ -1,15 +1,15 @@
 //! Random numbers that never change: xoshiro256++ 1.0 seeded by SplitMix64, both
 //! by Blackman and Vigna (<https://prng.di.unimi.it>, public domain). Called by
-//! everything in `synth` that draws.
+//! everything in `synth` that draws, and by the drawing of samples to verify.
 
 /// One stream of random numbers.
-pub(super) struct Random {
+pub(crate) struct Random {
     state: [u64; 4],
 }
 
 impl Random {
     /// The stream of one user under one seed.
-    pub(super) fn stream(seed: u64, user: u64) -> Random {
+    pub(crate) fn stream(seed: u64, user: u64) -> Random {
         let mut counter = mix(seed) ^ mix(!user);
         let mut word = || {
             counter = counter.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -22,7 +22,7 @@ impl Random {
 
     /// 64 random bits.
     #[inline]
-    pub(super) fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
         let (c, d) = (c ^ a, d ^ b);
@@ -32,7 +32,7 @@ impl Random {
 
     /// Uniform in [0, 1).
     #[inline]
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
@@ -43,7 +43,7 @@ impl Random {
 
     /// Uniform in `0..count`; 0 if `count` is 0.
     #[inline]
-    pub(super) fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         scale(self.bits() >> 32, count)
     }
 

@@ -19,6 +19,8 @@ mod stage; // what a stage of the pipeline did, or why it was skipped
 mod synth;
 mod train;
 mod up;
+mod verified; // what `verify` prints
+mod verify;
 
 use std::ffi::OsString;
 
@@ -40,6 +42,7 @@ const EXAMPLES: &str = "Examples:
   granary up                          the whole job: demo data, build, train, serve
   granary up --users 1000 --no-serve  the same, small, without serving
   granary get 4b3f0c2a91de            one user's features on the terminal
+  granary verify                      served values against recomputations
   granary registry check              every problem of registry.yaml at once";
 
 #[derive(Subcommand, Debug)]
@@ -57,6 +60,7 @@ enum Command {
     Registry(registry::Args),
     Offline(offline::Args),
     Sql(sql::Args),
+    Verify(verify::Args),
     Completions(completions::Args),
 }
 
@@ -81,6 +85,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> anyho
         Command::Registry(args) => registry::run(&cli.common, &args),
         Command::Offline(args) => offline::run(&cli.common, &args),
         Command::Sql(args) => sql::run(&cli.common, &args),
+        Command::Verify(args) => verify::run(&cli.common, &args),
         Command::Completions(args) => {
             completions::run(&args, &mut Cli::command());
             Ok(())

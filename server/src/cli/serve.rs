@@ -13,12 +13,13 @@ use tokio::sync::watch;
 
 use super::context::{Common, Context};
 use crate::control::ControlListener;
-use crate::service::{Flusher, Service, ServiceOptions};
+use crate::service::{Flusher, Service, ServiceOptions, ServingLogThread};
 
 /// Serve features and predictions over HTTP and RESP
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   granary serve
+  granary serve --serving-log 0.01                       every hundredth answer, for `granary verify`
   granary serve --http 127.0.0.1:0 --resp 127.0.0.1:0   free ports, written to <data-dir>/serving.json")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -50,6 +51,15 @@ pub(super) struct Doors {
     /// How far ahead of the clock an event may be
     #[arg(long, env = "GRANARY_MAX_FUTURE", default_value = "5m", value_name = "SPAN", value_parser = span)]
     pub max_future: Span,
+    /// The share of answers kept in the serving log, 0 to 1, for `granary verify`
+    #[arg(
+        long,
+        env = "GRANARY_SERVING_LOG",
+        default_value_t = 0.0,
+        value_name = "SHARE",
+        value_parser = share
+    )]
+    pub serving_log: f64,
     /// Memory for pages of the online store, in megabytes
     #[arg(
         long,
@@ -62,6 +72,12 @@ pub(super) struct Doors {
 
 fn span(text: &str) -> Result<Span, String> {
     Span::parse(text).map_err(|error| error.to_string())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok();
+    let share = share.filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "it must be a number from 0 (none) to 1 (all)".to_owned())
 }
 
 impl Doors {
@@ -86,7 +102,7 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let bound = bind(&args.doors)?;
     let service = context.service(args.doors.options())?;
-    serve(&context, &service, bound, |bound| {
+    serve(&context, &service, bound, args.doors.serving_log, |bound| {
         println!(
             "granary serves {} on http://{}",
             context.registry.project,
@@ -147,9 +163,11 @@ pub(super) fn serve(
     context: &Context,
     service: &Service,
     bound: Bound,
+    serving_log: f64,
     ready: impl FnOnce(&Bound) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let flusher = Flusher::start(service)?;
+    let sampled = ServingLogThread::start(service, serving_log)?;
     let control = ControlListener::start(&context.data, service)?;
     let serving = json!({
         "pid": std::process::id(),
@@ -163,6 +181,7 @@ pub(super) fn serve(
     ready(&bound)?;
     let outcome = run_doors(service, bound);
     drop(control);
+    drop(sampled);
     drop(flusher);
     // Left behind, it would send clients to a port that nobody listens on.
     let _ = std::fs::remove_file(context.data.serving());

@@ -13,7 +13,7 @@ use granary_pipelines::Progress;
 use granary_storage::DataDir;
 use serde::Serialize;
 
-use super::{Line, Request, instant};
+use super::{Line, Request, instant, keys, moment, served};
 use crate::http::json;
 use crate::service::{Lookup, Service, Subject};
 
@@ -130,6 +130,9 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
             as_of,
         } => get(service, &key, &features, as_of),
         Request::Predict { key } => predict(service, &key),
+        Request::Moment => shape(moment(service)),
+        Request::Keys { after, limit } => shape(keys(service, after.as_deref(), limit)?),
+        Request::Served { entities } => shape(served(service, &entities)?),
     }
 }
 

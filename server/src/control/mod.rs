@@ -4,9 +4,11 @@
 
 mod client; // the side of the command
 mod listener; // the side of the server
+mod verify; // answers for a verification
 
 pub use client::{Connection, connect};
 pub use listener::{ControlListener, get, predict};
+pub use verify::{Moment, keys, moment, served};
 
 use granary_registry::EventTime;
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,20 @@ pub enum Request {
     Predict {
         /// Its key.
         key: String,
+    },
+    /// What is now, and how far the log reaches.
+    Moment,
+    /// Keys of entities in order.
+    Keys {
+        /// Those after this one.
+        after: Option<String>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Answers as lines of the serving log.
+    Served {
+        /// Keys, each with instants in microseconds; none means now.
+        entities: Vec<(String, Vec<Option<i64>>)>,
     },
 }
 

@@ -61,6 +61,20 @@ pub(super) fn write_status(out: &mut String, status: &Status) -> fmt::Result {
         help,
         status.events_late,
     )?;
+    let help = "Answers written to the serving log.";
+    one(
+        "granary_serving_log_answers_total",
+        counter,
+        help,
+        status.answers_logged,
+    )?;
+    let help = "Answers that the serving log was too slow for.";
+    one(
+        "granary_serving_log_dropped_total",
+        counter,
+        help,
+        status.answers_dropped,
+    )?;
     write_groups(out, &status.groups)
 }
 
@@ -132,6 +146,7 @@ mod tests {
             groups,
             ready: true,
             events_late: 3,
+            answers_logged: 9,
             ..Status::default()
         };
         let mut out = String::new();
@@ -140,6 +155,7 @@ mod tests {
         for line in [
             "granary_ready 1",
             "granary_late_events_total 3",
+            "granary_serving_log_answers_total 9",
             r#"granary_group_rows{group="b"} 7"#,
             r#"granary_group_age_seconds{group="a"} 1.5"#,
             r#"granary_group_fresh{group="a"} 1"#,

@@ -136,6 +136,10 @@ pub struct Status {
     pub events_duplicate: u64,
     /// Of these, too late for the online state.
     pub events_late: u64,
+    /// Answers written to the serving log since start.
+    pub answers_logged: u64,
+    /// Answers that were to be logged and could not.
+    pub answers_dropped: u64,
     /// The groups served.
     pub groups: Vec<GroupStatus>,
     /// The serving model.

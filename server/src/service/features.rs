@@ -2,20 +2,26 @@
 //! instant lies before the entity's newest event.
 
 use granary_pipelines::source::BadRows;
-use granary_pipelines::{Job, KnownFiles};
-use granary_registry::EventTime;
+use granary_pipelines::{Job, KnownFiles, OpenRow};
+use granary_registry::{EventTime, Value};
 use granary_storage::View;
 
 use super::Service;
 use super::answer::{FeatureRow, Lookup, Origin};
 use super::error::ServiceError;
 use super::generation::Generation;
+use super::served::ServedRow;
 
 impl Service {
     /// One entity's features. Microseconds, except for instants before its newest event.
     pub fn features(&self, lookup: Lookup<'_>) -> Result<FeatureRow, ServiceError> {
+        let sampling = self.sampling();
         let (generation, view) = self.current()?;
-        self.read(&generation, &view, lookup)
+        let row = self.read(&generation, &view, lookup)?;
+        if let Some(sampling) = &sampling {
+            sampling.offer(&generation, &row);
+        }
+        Ok(row)
     }
 
     /// Several entities' features from one view of the store; an unknown one is an error of
@@ -24,11 +30,49 @@ impl Service {
         &self,
         lookups: &[Lookup<'_>],
     ) -> Result<Vec<Result<FeatureRow, ServiceError>>, ServiceError> {
+        let sampling = self.sampling();
         let (generation, view) = self.current()?;
-        Ok(lookups
+        let read = |lookup: &Lookup<'_>| {
+            let row = self.read(&generation, &view, *lookup)?;
+            if let Some(sampling) = &sampling {
+                sampling.offer(&generation, &row);
+            }
+            Ok(row)
+        };
+        Ok(lookups.iter().map(read).collect())
+    }
+
+    /// One entity's features at several instants, with what is needed to recompute them.
+    pub fn served(
+        &self,
+        key: &str,
+        instants: &[Option<EventTime>],
+    ) -> Result<Vec<ServedRow>, ServiceError> {
+        let known_from = self.inner.logged.folded();
+        let (generation, view) = self.current()?;
+        let open = self.open_row(&generation, &view, key, &generation.all)?;
+        let instants: Vec<EventTime> = instants
             .iter()
-            .map(|lookup| self.read(&generation, &view, *lookup))
-            .collect())
+            .map(|instant| instant.unwrap_or_else(|| self.latest(&open)))
+            .collect();
+        let mut past = instants.clone();
+        past.retain(|&as_of| is_past(&open, as_of));
+        let mut past = self
+            .read_log(&generation, key, &generation.all, &past)?
+            .into_iter();
+        let known_until = self.inner.logged.appended();
+        let serve = |as_of| {
+            let (from, values) = match is_past(&open, as_of) {
+                true => (Origin::Log, past.next().unwrap_or_default()),
+                false => (Origin::Online, online(&open, &generation.all, as_of)),
+            };
+            ServedRow {
+                row: row(&generation, key, as_of, from, &generation.all, values),
+                provenance: generation.provenance.clone(),
+                known: (known_from, known_until),
+            }
+        };
+        Ok(instants.into_iter().map(serve).collect())
     }
 
     /// Whether an entity has a row. Before the first push none has.
@@ -65,61 +109,62 @@ impl Service {
         view: &View,
         lookup: Lookup<'_>,
     ) -> Result<FeatureRow, ServiceError> {
-        let serving = &generation.serving;
         if lookup.features.is_some() && lookup.generation != generation.number {
             return Err(ServiceError::Busy(
                 "a push has just replaced what is served; ask again".to_owned(),
             ));
         }
-        let key = lookup.key.as_bytes();
         let features = lookup.features.unwrap_or(&generation.all);
+        let open = self.open_row(generation, view, lookup.key, features)?;
+        let as_of = lookup.as_of.unwrap_or_else(|| self.latest(&open));
+        let (from, values) = if is_past(&open, as_of) {
+            let values = self.read_log(generation, lookup.key, features, &[as_of])?;
+            (Origin::Log, values.into_iter().next().unwrap_or_default())
+        } else {
+            (Origin::Online, online(&open, features, as_of))
+        };
+        Ok(row(generation, lookup.key, as_of, from, features, values))
+    }
+
+    /// An entity's states, as far as these features need them.
+    fn open_row<'a>(
+        &self,
+        generation: &'a Generation,
+        view: &View,
+        key: &str,
+        features: &[usize],
+    ) -> Result<OpenRow<'a>, ServiceError> {
+        let serving = &generation.serving;
         let unknown = || ServiceError::UnknownEntity {
             entity: serving.entity.name.clone(),
-            key: lookup.key.to_owned(),
+            key: key.to_owned(),
         };
-        let row = view.row(key)?.ok_or_else(unknown)?;
+        let row = view.row(key.as_bytes())?.ok_or_else(unknown)?;
         // Left out, vectors cost nothing; features that need them were not asked for.
         let vectors = if serving.needs_vectors(features) {
-            Some(view.vectors(key)?)
+            Some(view.vectors(key.as_bytes())?)
         } else {
             None
         };
         let vectors = vectors
             .as_ref()
             .map(|held| held.as_deref().unwrap_or_default());
-        let open = serving.open(lookup.key, &row, vectors, features)?;
-        let after_newest = open
-            .newest()
-            .map(|newest| EventTime(newest.0.saturating_add(1)));
-        let now = || self.now().max(after_newest.unwrap_or(EventTime::MIN));
-        let as_of = lookup.as_of.unwrap_or_else(now);
-        let (from, values) = if after_newest.is_some_and(|after| as_of < after) {
-            (
-                Origin::Log,
-                self.read_log(generation, lookup.key, features, as_of)?,
-            )
-        } else {
-            (
-                Origin::Online,
-                features.iter().map(|&at| open.value(at, as_of)).collect(),
-            )
-        };
-        let names = features.iter().map(|&at| serving.features[at].name.clone());
-        Ok(FeatureRow {
-            key: lookup.key.to_owned(),
-            as_of,
-            from,
-            features: names.zip(values).collect(),
-        })
+        Ok(serving.open(key, &row, vectors, features)?)
     }
 
+    /// The instant of a read that names none.
+    fn latest(&self, open: &OpenRow<'_>) -> EventTime {
+        self.now().max(after_newest(open).unwrap_or(EventTime::MIN))
+    }
+
+    /// The features at each of the instants.
     fn read_log(
         &self,
         generation: &Generation,
         key: &str,
         features: &[usize],
-        as_of: EventTime,
-    ) -> Result<Vec<granary_registry::Value>, ServiceError> {
+        instants: &[EventTime],
+    ) -> Result<Vec<Vec<Value>>, ServiceError> {
         let job = Job {
             registry: &generation.serving.registry,
             data: &self.inner.data,
@@ -132,6 +177,38 @@ impl Service {
         Ok(self
             .inner
             .past
-            .features(&job, &generation.serving, key, features, as_of)?)
+            .features(&job, &generation.serving, key, features, instants)?)
+    }
+}
+
+fn after_newest(open: &OpenRow<'_>) -> Option<EventTime> {
+    let newest = open.newest()?;
+    Some(EventTime(newest.0.saturating_add(1)))
+}
+
+/// Whether an instant lies before what the states can answer for.
+fn is_past(open: &OpenRow<'_>, as_of: EventTime) -> bool {
+    after_newest(open).is_some_and(|after| as_of < after)
+}
+
+fn online(open: &OpenRow<'_>, features: &[usize], as_of: EventTime) -> Vec<Value> {
+    features.iter().map(|&at| open.value(at, as_of)).collect()
+}
+
+fn row(
+    generation: &Generation,
+    key: &str,
+    as_of: EventTime,
+    from: Origin,
+    features: &[usize],
+    values: Vec<Value>,
+) -> FeatureRow {
+    let served = &generation.serving.features;
+    let names = features.iter().map(|&at| served[at].name.clone());
+    FeatureRow {
+        key: key.to_owned(),
+        as_of,
+        from,
+        features: names.zip(values).collect(),
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Catalog, CatalogFeature};
 use super::error::ServiceError;
+use super::served::Provenance;
 
 /// Kept with the generation, as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub(super) struct Generation {
     pub number: u64,
     /// What it says about itself.
     pub meta: GenerationMeta,
+    /// What the serving log says of it.
+    pub provenance: Arc<Provenance>,
     /// Its folds.
     pub serving: Serving,
     /// What the doors see of it.
@@ -119,11 +122,13 @@ impl Generation {
         for (group, version) in serving.groups.iter_mut().zip(&meta.versions) {
             group.built_until = Offset(version.log_offset);
         }
+        let provenance = Arc::new(Provenance::new(number, &meta, &serving));
         let catalog = Arc::new(catalog(number, &serving));
         let all = (0..serving.features.len()).collect();
         Ok(Generation {
             number,
             meta,
+            provenance,
             serving,
             catalog,
             all,

@@ -184,6 +184,8 @@ impl Inner {
                 return;
             }
         };
+        let end = writer.log.end();
+        self.logged.append(end);
         for (request, offsets) in group.into_iter().zip(offsets) {
             let folded = self.fold(&request.source, &request.events, &offsets);
             let answer = folded.map(|streamed| {
@@ -203,9 +205,13 @@ impl Inner {
                     late: streamed.late,
                 }
             });
+            if let Some(&last) = offsets.last() {
+                self.logged.fold(Offset(last));
+            }
             // A client that went away needs no answer; its events are in the log.
             let _ = request.answer.send(answer);
         }
+        self.logged.fold(end);
         self.hold_back(writer);
     }
 

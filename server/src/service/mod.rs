@@ -14,6 +14,8 @@ mod open; // from files to a service
 mod predict; // churn probabilities
 mod push; // offline versions become the generation served
 mod rows; // where events are folded into
+mod sampling; // the serving log, while serving
+mod served; // an answer that can be computed again
 mod status; // for people and probes
 
 pub use answer::{
@@ -28,9 +30,11 @@ pub use generation::{GenerationMeta, LoadedVersion};
 pub use open::{ServiceOptions, default_embedder};
 pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};
 pub use push::{PushReport, PushRequest};
+pub use sampling::ServingLogThread;
+pub use served::{Provenance, ServedReader, ServedRow};
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use granary_pipelines::text::Embedder;
 use granary_registry::{EventTime, Span};
@@ -40,6 +44,7 @@ use self::definition::Definition;
 use self::generation::Generation;
 use self::ingest::{Request, Writer};
 use self::predict::LoadedModel;
+use self::sampling::{Logged, Sampler};
 
 /// The use cases over the open stores. Cheap to clone.
 #[derive(Clone)]
@@ -72,6 +77,10 @@ struct Inner {
     generated: AtomicU64,
     counters: Counters,
     past: granary_pipelines::Lookup,
+    /// How far the log is in the rows.
+    logged: Logged,
+    /// None unless answers are sampled.
+    sampler: OnceLock<Sampler>,
     /// One push at a time.
     pushing: Mutex<()>,
 }

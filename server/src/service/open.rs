@@ -2,7 +2,7 @@
 //! what the log has beyond the last flush. After a crash nothing acknowledged is missing.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use granary_pipelines::catch_up;
 use granary_pipelines::text::{Embedder, HashedNgrams};
@@ -15,6 +15,7 @@ use super::error::ServiceError;
 use super::generation::{Generation, GenerationMeta};
 use super::ingest::Writer;
 use super::rows::StagedRows;
+use super::sampling::Logged;
 use super::{Counters, Inner, Service};
 
 /// How a service is opened.
@@ -96,6 +97,8 @@ impl Service {
             generated: AtomicU64::new(0),
             counters: Counters::default(),
             past: granary_pipelines::Lookup::default(),
+            logged: Logged::default(),
+            sampler: OnceLock::new(),
             pushing: Mutex::new(()),
             data,
         };
@@ -112,10 +115,11 @@ impl Inner {
     /// Folds in what was acknowledged after the last flush: exactly once, because the offset
     /// was stored together with the rows.
     fn replay(&self, flushed: Offset) -> Result<(), ServiceError> {
+        let end = super::ingest::lock(&self.writer).log.end();
+        self.logged.fold(end);
         let Some(generation) = self.generation() else {
             return Ok(());
         };
-        let end = super::ingest::lock(&self.writer).log.end();
         let log = LogReader::open(self.data.log());
         let mut rows = StagedRows {
             store: &self.store,

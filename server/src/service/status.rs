@@ -16,6 +16,7 @@ impl Service {
         let generation = inner.generation();
         let now = self.now();
         let model = inner.model();
+        let (answers_logged, answers_dropped) = self.sampled();
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Status {
             ready: generation.is_some(),
@@ -30,6 +31,8 @@ impl Service {
             events_accepted: load(&inner.counters.accepted),
             events_duplicate: load(&inner.counters.duplicates),
             events_late: load(&inner.counters.late),
+            answers_logged,
+            answers_dropped,
             groups: generation.as_ref().map_or_else(Vec::new, |generation| {
                 let versions = generation.meta.versions.iter();
                 versions

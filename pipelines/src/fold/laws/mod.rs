@@ -2,21 +2,19 @@
 //! the parts equals folding the whole. Events cluster around the edges of windows and hops.
 
 mod group; // every function over every window
-mod oracle; // the naive recomputation
+mod oracle; // the naive recomputation of these events
 
 use std::sync::Arc;
 
-use granary_registry::{
-    Entity, EventTime, Feature, FeatureGroup, FeatureKind, Function, Source, Span, Value,
-};
+use granary_registry::{Entity, EventTime, FeatureGroup, Source, Span, Value};
 use proptest::prelude::*;
 
 use self::group::group;
-use self::oracle::Wanted;
 use crate::event::{self, Event};
 use crate::fold::{Applied, Columns, Events, GroupFold, GroupState, Sink};
 use crate::history::History;
 use crate::intake::Intake;
+use crate::oracle::{Wanted, compare};
 use crate::piece::Piece;
 use crate::point_in_time::{self, Spine};
 use crate::text::{Embedder, HashedNgrams};
@@ -39,16 +37,9 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    fn number(&self) -> Option<f64> {
-        self.amount.map(f64::from)
-    }
-
-    fn elements(&self) -> Option<Vec<f32>> {
-        Some(vec![self.amount? as f32, self.kind as f32])
-    }
-
     fn vector(&self) -> Option<Value> {
-        Some(Value::Vector(self.elements()?.into()))
+        let elements = [self.amount? as f32, self.kind as f32];
+        Some(Value::Vector(elements.into()))
     }
 }
 
@@ -190,9 +181,9 @@ impl Bench {
         as_of: i64,
     ) -> Result<(), TestCaseError> {
         for (feature, found) in self.group.features.iter().zip(found) {
-            let wanted = oracle::naive(feature, raws, as_of);
+            let wanted = oracle::naive(&self.group, feature, raws, as_of);
             prop_assert!(
-                near(feature, found, &wanted),
+                near(found, &wanted),
                 "{:?}: found {found:?}, the oracle says {:?}",
                 feature.kind,
                 wanted.value
@@ -205,11 +196,11 @@ impl Bench {
     fn same(&self, found: &[Value], other: &[Value]) -> Result<(), TestCaseError> {
         for ((feature, found), other) in self.group.features.iter().zip(found).zip(other) {
             let wanted = Wanted {
-                value: other.clone(),
                 terms: 1e4,
+                ..Wanted::exactly(other.clone())
             };
             prop_assert!(
-                near(feature, found, &wanted),
+                near(found, &wanted),
                 "{:?}: {found:?} is not {other:?}",
                 feature.kind
             );
@@ -218,23 +209,14 @@ impl Bench {
     }
 }
 
-fn near(feature: &Feature, found: &Value, wanted: &Wanted) -> bool {
-    let relative = match &feature.kind {
-        FeatureKind::Aggregate(aggregation) => match aggregation.function {
-            Function::ApproxPercentile { .. } => 0.01 + 1e-9,
-            _ => 1e-9,
-        },
-        _ => 1e-9,
-    };
+/// The elements of these vectors are whole numbers, or quotients of them: not a bit differs.
+fn near(found: &Value, wanted: &Wanted) -> bool {
     match (found, &wanted.value) {
-        (Value::Float(a), Value::Float(b)) => {
-            (a - b).abs() <= 1e-12 + 1e-12 * wanted.terms + relative * a.abs().max(b.abs())
-        }
         (Value::Vector(a), Value::Vector(b)) => {
             let bits = |vector: &[f32]| vector.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
             bits(a) == bits(b)
         }
-        (a, b) => a == b,
+        _ => compare(found, wanted).equal,
     }
 }
 
