@@ -65,6 +65,22 @@ impl Demo {
         }
     }
 
+    /// Sends a review, whose vector lies in another table than the rest of the row.
+    fn review(&self, server: &Server, user: &str, round: i64) {
+        let review = json!({
+            "user_id": user,
+            "review_text": format!("number {round}, better than the one before"),
+            "rating": round % 5 + 1,
+            "review_time": iso(self.newest(user) + round * HOUR),
+        });
+        let (status, receipt) = server.post("/events?source=review_table", &review.to_string());
+        assert_eq!(
+            (status, &receipt["accepted"]),
+            (200, &json!(1)),
+            "{receipt}"
+        );
+    }
+
     fn users(&self, count: usize) -> Vec<&String> {
         let with_events = self
             .raw
@@ -206,7 +222,7 @@ fn an_altered_answer_is_told(demo: &Demo) {
     let complaint = String::from_utf8(output.stderr).unwrap();
     assert!(complaint.contains("1 of "), "{complaint}");
 
-    lines[place] = "{}".to_owned();
+    "{}".clone_into(&mut lines[place]);
     fs::write(&file, lines.join("\n") + "\n").unwrap();
     let complaint = demo.home.fails(&["verify"]);
     assert!(
@@ -252,6 +268,46 @@ fn drawn_answers_of_every_aggregation_are_what_they_must_be() {
             "with and without a server"
         );
     }
+}
+
+#[test]
+fn answers_given_while_events_arrive_are_what_they_must_be() {
+    let demo = Demo::with("../registry.yaml", 40, 56);
+    let users = demo.users(3);
+    let server = demo.home.serve_with(&["--serving-log", "1"]);
+    let writing = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for reader in 0..2 {
+            let (server, users, writing) = (&server, &users, &writing);
+            scope.spawn(move || {
+                let mut turn = reader;
+                while writing.load(std::sync::atomic::Ordering::Acquire) {
+                    let user = users[turn % users.len()];
+                    assert_eq!(server.get(&format!("/features/{user}")).0, 200);
+                    turn += 1;
+                }
+            });
+        }
+        for round in 1..30 {
+            demo.live(&server, &users, round);
+            for user in &users {
+                demo.review(&server, user, round);
+            }
+        }
+        writing.store(false, std::sync::atomic::Ordering::Release);
+    });
+    assert_eq!(server.terminate(), Some(0));
+    let report = demo.verify(&[]);
+    assert_eq!(report["mismatched"], 0, "{report}");
+    // Some answers were given while an event of theirs was folded in: which, is chance.
+    let left_out = report["skipped"].as_object().unwrap().values();
+    let left_out: u64 = left_out.map(|values| values.as_u64().unwrap()).sum();
+    let compared = report["compared"].as_u64().unwrap();
+    assert_eq!(
+        (compared + left_out) % report["records"].as_u64().unwrap(),
+        0
+    );
+    assert!(compared > left_out, "{report}");
 }
 
 #[test]

@@ -74,26 +74,26 @@ fn element(a: f32, b: f32, absolute: f64, relative: f64) -> Verdict {
 mod tests {
     use super::*;
 
-    fn equal(found: Value, wanted: Value) -> bool {
-        compare(&found, &Wanted::exactly(wanted)).equal
+    fn equal(found: &Value, wanted: Value) -> bool {
+        compare(found, &Wanted::exactly(wanted)).equal
     }
 
     #[test]
     fn what_differs_by_more_than_rounding_is_not_equal() {
         let float = Value::Float;
         let vector = |elements: &[f32]| Value::Vector(elements.into());
-        assert!(equal(float(0.1 + 0.2), float(0.3)));
-        assert!(!equal(float(0.3), float(0.300_000_001)));
-        assert!(equal(float(0.0), float(1e-13)));
-        assert!(!equal(float(0.0), float(1e-11)));
-        assert!(!equal(Value::Int(1), Value::Int(2)));
-        assert!(!equal(Value::Null, Value::Int(0)));
-        assert!(!equal(Value::Text("a".into()), Value::Text("b".into())));
+        assert!(equal(&float(0.1 + 0.2), float(0.3)));
+        assert!(!equal(&float(0.3), float(0.300_000_001)));
+        assert!(equal(&float(0.0), float(1e-13)));
+        assert!(!equal(&float(0.0), float(1e-11)));
+        assert!(!equal(&Value::Int(1), Value::Int(2)));
+        assert!(!equal(&Value::Null, Value::Int(0)));
+        assert!(!equal(&Value::Text("a".into()), Value::Text("b".into())));
         let (one, next) = (1.0f32, 1.0 + f32::EPSILON);
-        assert!(equal(vector(&[one, f32::NAN]), vector(&[next, f32::NAN])));
-        assert!(!equal(vector(&[one]), vector(&[next + f32::EPSILON])));
-        assert!(!equal(vector(&[one]), vector(&[f32::NAN])));
-        assert!(!equal(vector(&[one]), vector(&[one, one])));
+        assert!(equal(&vector(&[one, f32::NAN]), vector(&[next, f32::NAN])));
+        assert!(!equal(&vector(&[one]), vector(&[next + f32::EPSILON])));
+        assert!(!equal(&vector(&[one]), vector(&[f32::NAN])));
+        assert!(!equal(&vector(&[one]), vector(&[one, one])));
     }
 
     #[test]

@@ -29,6 +29,13 @@ struct Asked {
     built_until: Offset,
 }
 
+/// Entities by their numbers, each with its records.
+#[derive(Default)]
+struct Entities {
+    keys: Vec<Arc<str>>,
+    asked: Vec<Vec<Asked>>,
+}
+
 /// Everything that the comparison of an entity needs.
 struct Check<'a> {
     group: &'a FeatureGroup,
@@ -36,9 +43,8 @@ struct Check<'a> {
     fold: GroupFold,
     slots: HashMap<&'a str, usize>,
     records: &'a [Served],
-    keys: Vec<Arc<str>>,
-    /// By entity.
-    asked: Vec<Vec<Asked>>,
+    entities: Entities,
+    /// None if it is not asked.
     oracle: Option<(GroupOracle, OracleRows)>,
 }
 
@@ -51,16 +57,17 @@ pub(super) fn verify(
 ) -> Result<(), Error> {
     let names = group.features.iter().enumerate();
     let slots: HashMap<&str, usize> = names.map(|(at, feature)| (&*feature.name, at)).collect();
-    let (keys, asked) = ask(job, group, &slots, verification.records, report)?;
+    let entities = ask(job, group, &slots, verification.records, report)?;
+    let keys = &entities.keys;
     if keys.is_empty() {
         return Ok(());
     }
     let source = job.source_of(group).0;
     let reading = Reading::open(job, group, Since::default())?;
-    let history = History::gather(reading.pieces_of(&keys)?, keys.len());
+    let history = History::gather(reading.pieces_of(keys)?, keys.len());
     let oracle = if verification.oracle {
         let oracle = GroupOracle::new(group, source, &job.embedder)?;
-        let rows = oracle.read(job, group, &keys)?;
+        let rows = oracle.read(job, group, keys)?;
         Some((oracle, rows))
     } else {
         None
@@ -71,8 +78,7 @@ pub(super) fn verify(
         fold: reading.into_parts().0,
         slots,
         records: verification.records,
-        keys,
-        asked,
+        entities,
         oracle,
     };
     report.add(group, check.run(&history)?);
@@ -86,11 +92,11 @@ fn ask(
     slots: &HashMap<&str, usize>,
     records: &[Served],
     report: &mut Report,
-) -> Result<(Vec<Arc<str>>, Vec<Vec<Asked>>), Error> {
+) -> Result<Entities, Error> {
     let mut standings = Standings::new(job, group);
     let mut numbers: HashMap<Arc<str>, usize> = HashMap::new();
-    let mut keys = Vec::new();
-    let mut asked: Vec<Vec<Asked>> = Vec::new();
+    let mut entities = Entities::default();
+    let Entities { keys, asked } = &mut entities;
     for (record, served) in records.iter().enumerate() {
         let names = served.features.iter().map(|(name, _)| &**name);
         let values = names.filter(|name| slots.contains_key(name)).count();
@@ -114,7 +120,7 @@ fn ask(
             built_until,
         });
     }
-    Ok((keys, asked))
+    Ok(entities)
 }
 
 impl Check<'_> {
@@ -125,7 +131,7 @@ impl Check<'_> {
             self.entity(tally, entity as usize, events);
             Ok(())
         })?;
-        let mut empty = vec![true; self.keys.len()];
+        let mut empty = vec![true; self.entities.keys.len()];
         for entity in history.entities() {
             empty[entity as usize] = false;
         }
@@ -150,7 +156,7 @@ impl Check<'_> {
         let times = times.map(|row| (events.columns.times[row], events.position(row)));
         let mut late_for = LateFor::new(times.collect(), self.source);
         let mut alike: BTreeMap<Unknown, Vec<Asked>> = BTreeMap::new();
-        for &asked in &self.asked[entity] {
+        for &asked in &self.entities.asked[entity] {
             let served = &self.records[asked.record];
             let (from, until) = (served.known_from.0, served.known_until.0);
             if logged

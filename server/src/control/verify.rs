@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::instant;
-use crate::service::Service;
+use crate::service::{ServedRow, Service};
 
 /// What is now.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -41,10 +41,7 @@ pub fn served(
         let instants: Vec<Option<EventTime>> = instants.iter().copied().map(instant).collect();
         let rows = service.served(key, &instants);
         let rows = rows.map_err(|error| error.to_string())?;
-        Ok(rows
-            .iter()
-            .map(|row| row.to_line())
-            .collect::<Vec<String>>())
+        Ok(rows.iter().map(ServedRow::to_line).collect::<Vec<String>>())
     });
     let answers: Vec<Vec<String>> = answers.collect::<Result<_, String>>()?;
     Ok(answers.concat())

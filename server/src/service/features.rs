@@ -50,7 +50,7 @@ impl Service {
     ) -> Result<Vec<ServedRow>, ServiceError> {
         let known_from = self.inner.logged.folded();
         let (generation, view) = self.current()?;
-        let open = self.open_row(&generation, &view, key, &generation.all)?;
+        let open = open_row(&generation, &view, key, &generation.all)?;
         let instants: Vec<EventTime> = instants
             .iter()
             .map(|instant| instant.unwrap_or_else(|| self.latest(&open)))
@@ -115,7 +115,7 @@ impl Service {
             ));
         }
         let features = lookup.features.unwrap_or(&generation.all);
-        let open = self.open_row(generation, view, lookup.key, features)?;
+        let open = open_row(generation, view, lookup.key, features)?;
         let as_of = lookup.as_of.unwrap_or_else(|| self.latest(&open));
         let (from, values) = if is_past(&open, as_of) {
             let values = self.read_log(generation, lookup.key, features, &[as_of])?;
@@ -124,32 +124,6 @@ impl Service {
             (Origin::Online, online(&open, features, as_of))
         };
         Ok(row(generation, lookup.key, as_of, from, features, values))
-    }
-
-    /// An entity's states, as far as these features need them.
-    fn open_row<'a>(
-        &self,
-        generation: &'a Generation,
-        view: &View,
-        key: &str,
-        features: &[usize],
-    ) -> Result<OpenRow<'a>, ServiceError> {
-        let serving = &generation.serving;
-        let unknown = || ServiceError::UnknownEntity {
-            entity: serving.entity.name.clone(),
-            key: key.to_owned(),
-        };
-        let row = view.row(key.as_bytes())?.ok_or_else(unknown)?;
-        // Left out, vectors cost nothing; features that need them were not asked for.
-        let vectors = if serving.needs_vectors(features) {
-            Some(view.vectors(key.as_bytes())?)
-        } else {
-            None
-        };
-        let vectors = vectors
-            .as_ref()
-            .map(|held| held.as_deref().unwrap_or_default());
-        Ok(serving.open(key, &row, vectors, features)?)
     }
 
     /// The instant of a read that names none.
@@ -179,6 +153,30 @@ impl Service {
             .past
             .features(&job, &generation.serving, key, features, instants)?)
     }
+}
+
+/// An entity's states, as far as these features need them.
+fn open_row<'a>(
+    generation: &'a Generation,
+    view: &View,
+    key: &str,
+    features: &[usize],
+) -> Result<OpenRow<'a>, ServiceError> {
+    let serving = &generation.serving;
+    let unknown = || ServiceError::UnknownEntity {
+        entity: serving.entity.name.clone(),
+        key: key.to_owned(),
+    };
+    // Left out, vectors cost nothing; features that need them were not asked for.
+    if !serving.needs_vectors(features) {
+        let row = view.row(key.as_bytes())?.ok_or_else(unknown)?;
+        return Ok(serving.open(key, &row, None, features)?);
+    }
+    // Together: an event between two reads would leave a count of one state and a sum of
+    // another.
+    let full = view.full_row(key.as_bytes())?.ok_or_else(unknown)?;
+    let vectors = full.vectors.as_deref().unwrap_or_default();
+    Ok(serving.open(key, &full.row, Some(vectors), features)?)
 }
 
 fn after_newest(open: &OpenRow<'_>) -> Option<EventTime> {
