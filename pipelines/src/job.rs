@@ -168,7 +168,7 @@ impl<'a> Job<'a> {
         let mut newest = of_files.into_iter().flatten().max();
         let log = LogReader::open(self.data.log());
         event::replay(&log, log.first()?, self.log_until, |_, event| {
-            if event.source == source.name
+            if *event.source == *source.name
                 && let granary_registry::Value::Timestamp(at) = event.field(time)
             {
                 newest = newest.max(Some(at.0));

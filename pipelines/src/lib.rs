@@ -20,6 +20,7 @@ mod imputation; // fills a training set's nulls
 mod intake; // rows of a source -> what folds read
 mod job; // what every job works on
 mod label; // who is predicted, when, and what came of it
+mod origin; // the file that an event came from, and the place in it
 mod piece; // rows of a batch with their entities as numbers
 mod reading; // a source on its way in, chunk by chunk
 mod row; // one entity's stored row
@@ -40,6 +41,7 @@ pub use imputation::Fill;
 pub use job::{FileHashes, Gathered, Job, Progress};
 pub use label::{Part, split};
 pub use lookup::Lookup;
+pub use origin::{FileMark, Origin, newest_origins};
 pub use point_in_time::Spine;
 pub use serving::{OpenRow, Prepared, ServedFeature, ServedGroup, Serving};
 pub use stream::{Rows, StoredRow, Streamed, catch_up, fold_events, key_bytes};

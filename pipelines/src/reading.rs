@@ -172,7 +172,7 @@ impl<'a> Reading<'a> {
         };
         let log = LogReader::open(self.job.data.log());
         event::replay(&log, log.first()?, self.job.log_until, |offset, event| {
-            if event.source == self.source.name {
+            if *event.source == *self.source.name {
                 events.push(event);
                 positions.push(offset.0 + 1);
             }

@@ -3,6 +3,7 @@
 
 mod answer; // what the use cases take and give back
 mod cell; // JSON values by the registry's types
+mod check; // the fields of a row -> an event that may be logged
 mod clock; // where "now" comes from
 mod definition; // the registry in force
 mod error; // why a use case was refused
@@ -21,10 +22,12 @@ pub use answer::{
     Receipt, Status, Subject,
 };
 pub use cell::{of_json, shown};
+pub use check::{Checked, Fault, Gate};
 pub use clock::WallClock;
 pub use error::ServiceError;
 pub use flush::Flusher;
 pub use generation::{GenerationMeta, LoadedVersion};
+pub use ingest::Place;
 pub use open::{ServiceOptions, default_embedder};
 pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};
 pub use push::{PushReport, PushRequest};
