@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use granary_storage::{Kind, LogReader, Offset};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::event::{self, EVENT_FROM_FORMAT};
@@ -24,7 +25,7 @@ pub struct Origin {
 
 /// What a file is known by again: paths change hands when files are rotated, inodes when they
 /// are copied, and both stay when a file is emptied and written anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileMark {
     /// The number of its inode.
     pub inode: u64,

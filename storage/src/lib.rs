@@ -29,4 +29,4 @@ pub use offline::{
 pub use online::{
     Bytes, Flush, FullRow, GenerationInfo, GenerationLoader, OnlineOptions, OnlineStore, View,
 };
-pub use publish::{AtomicFile, write_atomic};
+pub use publish::{AtomicFile, read_if_there, write_atomic};

@@ -136,6 +136,10 @@ pub struct Status {
     pub events_duplicate: u64,
     /// Of these, too late for the online state.
     pub events_late: u64,
+    /// Lines read from tailed files.
+    pub tail_lines: u64,
+    /// Of these, written to bad_rows instead of taken.
+    pub tail_bad_lines: u64,
     /// The groups served.
     pub groups: Vec<GroupStatus>,
     /// The serving model.

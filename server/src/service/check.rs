@@ -29,7 +29,7 @@ pub struct Gate {
 
 /// An event that may be logged.
 #[derive(Debug)]
-pub struct Checked(pub(super) Event);
+pub struct Checked(pub(crate) Event);
 
 /// What is wrong with one event; the caller says which one it was.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
 use granary_pipelines::source::{IpcError, ipc_rows};
-use granary_pipelines::{Event, Streamed, fold_events};
+use granary_pipelines::{Event, Origin, Streamed, fold_events};
 use granary_registry::{EventTime, Value};
-use granary_storage::{Kind, Log, Offset};
+use granary_storage::{Kind, Log, MAX_PAYLOAD, Offset};
 
 use super::answer::Receipt;
 use super::check::{Checked, Gate};
@@ -34,10 +34,10 @@ pub(super) struct Request {
     answer: mpsc::Sender<Result<Written, ServiceError>>,
 }
 
-/// What became of a request's events.
+/// What became of a request's events, which are durable.
 #[derive(Debug)]
 pub(super) struct Written {
-    receipt: Receipt,
+    folded: Result<Receipt, ServiceError>,
     places: Vec<Place>,
 }
 
@@ -105,14 +105,28 @@ impl Service {
             waiting.push((run, payloads));
         }
         let written = self.inner.submit(waiting);
-        let each = written
-            .into_iter()
-            .zip(counts)
-            .flat_map(|(run, count)| match run {
-                Ok(written) => written.places.into_iter().map(Ok).collect::<Vec<_>>(),
+        let each = written.into_iter().zip(counts).flat_map(|(run, count)| {
+            let places = run.and_then(|written| written.folded.map(|_| written.places));
+            match places {
+                Ok(places) => places.into_iter().map(Ok).collect::<Vec<_>>(),
                 Err(error) => (0..count).map(|_| Err(error.again())).collect(),
-            });
+            }
+        });
         each.collect()
+    }
+
+    /// Events of one source, each with the place in the file that it was read from. On an
+    /// error none was logged.
+    pub fn ingest_from(&self, events: Vec<(Checked, Origin)>) -> Result<(), ServiceError> {
+        let payload = |(Checked(event), origin): &(Checked, Origin)| event.encode_from(origin);
+        let payloads = events.iter().map(payload).collect();
+        let events = events.into_iter().map(|(Checked(event), _)| event);
+        let mut written = self.inner.submit(vec![(events.collect(), payloads)]);
+        let written = written.pop().unwrap_or_else(|| Err(unwritten()))?;
+        if let Err(error) = written.folded {
+            tracing::error!(%error, "events are logged, and will count after the next push");
+        }
+        Ok(())
     }
 
     fn ingest_checked(&self, events: Vec<Checked>) -> Result<Receipt, ServiceError> {
@@ -123,7 +137,7 @@ impl Service {
         let payloads = events.iter().map(Event::encode).collect();
         let mut written = self.inner.submit(vec![(events, payloads)]);
         let written = written.pop().unwrap_or_else(|| Err(unwritten()));
-        written.map(|written| written.receipt)
+        written.and_then(|written| written.folded)
     }
 
     /// Seals the log's segment: everything before the offset is in closed ones.
@@ -163,16 +177,23 @@ impl Inner {
         lists: Vec<(Vec<Event>, Vec<Vec<u8>>)>,
     ) -> Vec<Result<Written, ServiceError>> {
         let mut answers = Vec::with_capacity(lists.len());
-        let requests = lists.into_iter().map(|(events, payloads)| {
+        let mut requests = Vec::with_capacity(lists.len());
+        for (events, payloads) in lists {
             let (answer, answered) = mpsc::channel();
             answers.push(answered);
-            Request {
+            // Found out while appending, it would take the others of the group along.
+            if let Some(index) = payloads.iter().position(|bytes| bytes.len() > MAX_PAYLOAD) {
+                let field = format!("events[{index}]");
+                let reason = format!("takes more than {MAX_PAYLOAD} bytes");
+                let _ = answer.send(Err(ServiceError::BadInput { field, reason }));
+                continue;
+            }
+            requests.push(Request {
                 events,
                 payloads,
                 answer,
-            }
-        });
-        let requests: Vec<Request> = requests.collect();
+            });
+        }
         lock(&self.waiting).extend(requests);
         // Whoever gets the writer first takes everyone's events along: the wait for a sync
         // is what gathers the next group.
@@ -207,7 +228,7 @@ impl Inner {
         for (request, offsets) in group.into_iter().zip(offsets) {
             let places = self.places(writer, &request.events, &offsets);
             let folded = self.fold(&request.events, &offsets);
-            let answer = folded.map(|streamed| {
+            let folded = folded.map(|streamed| {
                 let accepted = request.events.len() as u64;
                 self.counters
                     .accepted
@@ -218,15 +239,14 @@ impl Inner {
                 self.counters
                     .late
                     .fetch_add(streamed.late, Ordering::Relaxed);
-                let receipt = Receipt {
+                Receipt {
                     accepted,
                     duplicates: streamed.duplicates,
                     late: streamed.late,
-                };
-                Written { receipt, places }
+                }
             });
             // A client that went away needs no answer; its events are in the log.
-            let _ = request.answer.send(answer);
+            let _ = request.answer.send(Ok(Written { folded, places }));
         }
         self.hold_back(writer);
     }

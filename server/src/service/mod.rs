@@ -11,6 +11,7 @@ mod features; // reading features
 mod flush; // changed rows to disk, in the background
 mod generation; // what is served, with its folds compiled
 mod ingest; // taking events in, log first
+mod origins; // how far each tail has read
 mod open; // from files to a service
 mod predict; // churn probabilities
 mod push; // offline versions become the generation served
@@ -29,6 +30,7 @@ pub use flush::Flusher;
 pub use generation::{GenerationMeta, LoadedVersion};
 pub use ingest::Place;
 pub use open::{ServiceOptions, default_embedder};
+pub use origins::Origins;
 pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};
 pub use push::{PushReport, PushRequest};
 
@@ -84,6 +86,8 @@ struct Counters {
     accepted: AtomicU64,
     duplicates: AtomicU64,
     late: AtomicU64,
+    tail_lines: AtomicU64,
+    tail_bad_lines: AtomicU64,
 }
 
 impl Service {

@@ -30,6 +30,8 @@ impl Service {
             events_accepted: load(&inner.counters.accepted),
             events_duplicate: load(&inner.counters.duplicates),
             events_late: load(&inner.counters.late),
+            tail_lines: load(&inner.counters.tail_lines),
+            tail_bad_lines: load(&inner.counters.tail_bad_lines),
             groups: generation.as_ref().map_or_else(Vec::new, |generation| {
                 let versions = generation.meta.versions.iter();
                 versions
