@@ -1,0 +1,344 @@
+//! The third door for events: files that grow. One thread reads them all, no faster than the
+//! service takes the events in, so memory stays at a chunk. Called by `serve`.
+//!
+//! An event and the place behind its line become durable in one record of the log, so a crash
+//! neither loses a line nor takes one twice, whether or not its source has ids.
+
+mod bad_lines; // lines that are no events
+mod follow; // one file, over rotations
+mod lines; // a line -> an event
+
+#[cfg(test)]
+mod tests; // rotations, bad lines, restarts
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use granary_pipelines::{FileMark, Origin};
+use granary_storage::DataDir;
+
+use self::bad_lines::{BadLine, BadLines};
+use self::follow::{Follower, Found, HEAD, LONGEST};
+use self::lines::{Form, Refusal};
+use crate::service::{Checked, Origins, Service, ServiceError};
+
+/// How long to wait where there was nothing new, and before trying again what failed.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Bytes of the log after which the checkpoint is written anew.
+const CHECKPOINT: u64 = 32 << 20;
+
+/// A file to follow and the source of its lines: `SOURCE=PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TailSpec {
+    /// Name of the event source.
+    pub(crate) source: String,
+    /// The file, which need not exist yet.
+    pub(crate) path: PathBuf,
+}
+
+impl TailSpec {
+    /// Reads `SOURCE=PATH`.
+    pub(crate) fn parse(text: &str) -> Result<TailSpec, String> {
+        let (source, path) = text.split_once('=').unwrap_or_default();
+        if source.is_empty() || path.is_empty() {
+            return Err("a tail is SOURCE=PATH, as in event_logs=events.jsonl".to_owned());
+        }
+        let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+        let source = source.to_owned();
+        Ok(TailSpec { source, path })
+    }
+}
+
+/// The tailing thread; dropping it finishes the chunk in hand and waits for that.
+pub(crate) struct Tailer {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Tailer {
+    /// Goes on where the log says that each file was left.
+    pub(crate) fn start(
+        service: &Service,
+        data: &DataDir,
+        specs: &[TailSpec],
+    ) -> Result<Tailer, ServiceError> {
+        if specs.is_empty() {
+            return Ok(Tailer {
+                stop: None,
+                thread: None,
+            });
+        }
+        let mut tails = Tails::open(service, data, specs)?;
+        let (stop, stopped) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("tail".to_owned())
+            .spawn(move || tails.run(&stopped));
+        let thread = thread.map_err(|error| ServiceError::Internal(error.to_string()))?;
+        Ok(Tailer {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Tailer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported by it; the log says how far it came.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// All files that are followed.
+struct Tails {
+    service: Service,
+    tails: Vec<Tail>,
+    bad: BadLines,
+    origins: Origins,
+    /// The log's end at the last checkpoint.
+    kept: Option<u64>,
+    /// Whether places are known that no event in the log has.
+    unkept: bool,
+    buffer: Vec<u8>,
+}
+
+/// One of them.
+struct Tail {
+    name: Arc<str>,
+    source: String,
+    path: String,
+    form: Form,
+    follower: Follower,
+    /// Where a chunk begins whose bad lines are written down, though it was not taken.
+    told: Option<u64>,
+    /// Bad lines in a row, and failures in a row, are told once.
+    bad_burst: bool,
+    failing: bool,
+}
+
+impl Tails {
+    fn open(service: &Service, data: &DataDir, specs: &[TailSpec]) -> Result<Tails, ServiceError> {
+        let origins = service.origins()?;
+        let mut tails: Vec<Tail> = Vec::with_capacity(specs.len());
+        for spec in specs {
+            service.gate(Some(&spec.source))?;
+            let tail = Tail::new(spec, &origins);
+            if tails.iter().any(|held| held.path == tail.path) {
+                return Err(ServiceError::BadInput {
+                    field: "tail".to_owned(),
+                    reason: format!("{} is there twice", tail.path),
+                });
+            }
+            tails.push(tail);
+        }
+        Ok(Tails {
+            service: service.clone(),
+            tails,
+            bad: BadLines::open(data)?,
+            kept: None,
+            unkept: false,
+            origins,
+            buffer: Vec::new(),
+        })
+    }
+
+    fn run(&mut self, stopped: &mpsc::Receiver<()>) {
+        while !matches!(stopped.try_recv(), Err(TryRecvError::Disconnected)) {
+            let idle = !self.step();
+            self.checkpoint(idle);
+            let stop = || stopped.recv_timeout(POLL) != Err(RecvTimeoutError::Timeout);
+            if idle && stop() {
+                break;
+            }
+        }
+        self.kept = None;
+        self.checkpoint(true);
+    }
+
+    /// Takes one chunk of every file; whether there was any.
+    fn step(&mut self) -> bool {
+        let mut moved = false;
+        for at in 0..self.tails.len() {
+            match self.take(at) {
+                Ok(taken) => {
+                    moved |= taken;
+                    self.tails[at].failing = false;
+                }
+                Err(error) => {
+                    let tail = &mut self.tails[at];
+                    self.bad.forget();
+                    if !std::mem::replace(&mut tail.failing, true) {
+                        let path = &tail.path;
+                        tracing::error!(%error, %path, "a tail stands still; it is tried again");
+                    }
+                }
+            }
+        }
+        moved
+    }
+
+    /// Takes the next chunk of one file; on an error nothing of it was taken.
+    fn take(&mut self, at: usize) -> Result<bool, ServiceError> {
+        let tail = &mut self.tails[at];
+        let found = tail.follower.look(&mut self.buffer).map_err(failed)?;
+        if found == Found::Nothing {
+            return Ok(false);
+        }
+        let chunk = tail.read(&self.service, &self.buffer, &found, &mut self.bad)?;
+        if tail.told == Some(tail.follower.offset()) {
+            self.bad.forget();
+        }
+        let bad = chunk.bad;
+        self.bad.keep().map_err(failed)?;
+        tail.told = Some(tail.follower.offset());
+        if !chunk.events.is_empty() {
+            self.service.ingest_from(chunk.events)?;
+        }
+        tail.told = None;
+        tail.follower.take(self.buffer.len(), &found);
+        let file = tail.follower.mark(tail.follower.offset());
+        let origin = Origin {
+            tail: tail.name.clone(),
+            file,
+            next: tail.follower.offset(),
+        };
+        self.origins.insert(tail.name.clone(), origin);
+        self.unkept |= bad > 0;
+        self.service.count_tailed(chunk.lines, bad);
+        if let Some(first) = chunk.first_bad.filter(|_| !tail.bad_burst) {
+            let (path, reason) = (&tail.path, &first.reason);
+            tracing::warn!(%path, bad, %reason, "bad lines are left out, see bad_rows/tails.jsonl");
+        }
+        tail.bad_burst = bad > 0;
+        Ok(true)
+    }
+
+    /// Keeps the places: now and then, so that a start has little of the log to read, and once
+    /// bad lines were left behind.
+    fn checkpoint(&mut self, idle: bool) {
+        let end = self.service.log_offset().0;
+        let far = self.kept.is_none_or(|kept| end - kept >= CHECKPOINT);
+        let due = far || (self.unkept && idle);
+        if !due || self.origins.is_empty() {
+            return;
+        }
+        match self.service.keep_origins(&self.origins) {
+            Ok(offset) => {
+                self.kept = Some(offset.0);
+                self.unkept = false;
+            }
+            Err(error) => tracing::error!(%error, "the places of the tails were not kept"),
+        }
+    }
+}
+
+fn failed(error: std::io::Error) -> ServiceError {
+    ServiceError::Internal(error.to_string())
+}
+
+/// What a chunk holds.
+struct Chunk {
+    events: Vec<(Checked, Origin)>,
+    lines: u64,
+    bad: u64,
+    first_bad: Option<Refusal>,
+}
+
+impl Tail {
+    fn new(spec: &TailSpec, origins: &Origins) -> Tail {
+        let path = spec.path.display().to_string();
+        let name: Arc<str> = format!("{}={path}", spec.source).into();
+        let csv = Path::new(&path)
+            .extension()
+            .is_some_and(|ending| ending == "csv");
+        let resume = origins.get(&name);
+        let resume = resume.map(|origin| (origin.file, origin.next));
+        Tail {
+            follower: Follower::new(spec.path.clone(), resume),
+            form: if csv { Form::Csv } else { Form::Json },
+            source: spec.source.clone(),
+            name,
+            path,
+            told: None,
+            bad_burst: false,
+            failing: false,
+        }
+    }
+
+    /// The events of a chunk; what is none is noted among the bad lines.
+    fn read(
+        &self,
+        service: &Service,
+        buffer: &[u8],
+        found: &Found,
+        bad: &mut BadLines,
+    ) -> Result<Chunk, ServiceError> {
+        let gate = service.gate(Some(&self.source))?;
+        let whole = self.follower.mark(u64::MAX);
+        let mut chunk = Chunk {
+            events: Vec::new(),
+            lines: 0,
+            bad: 0,
+            first_bad: None,
+        };
+        let mut begin = 0;
+        if self.follower.is_within_line() {
+            begin = memchr::memchr(b'\n', buffer).map_or(buffer.len(), |end| end + 1);
+        }
+        while begin < buffer.len() {
+            let end = memchr::memchr(b'\n', &buffer[begin..]);
+            let end = end.map_or(buffer.len(), |end| begin + end);
+            let line = &buffer[begin..end];
+            let offset = self.follower.offset() + begin as u64;
+            begin = end + 1;
+            let header = self.form == Form::Csv && offset == 0;
+            if header || line.trim_ascii().is_empty() {
+                continue;
+            }
+            chunk.lines += 1;
+            let event = match found {
+                Found::TooLong => Err(Refusal::line(format!("longer than {LONGEST} bytes"))),
+                _ => lines::event(self.form, self.follower.first_line(), line, &gate),
+            };
+            match event {
+                Ok(event) => {
+                    let next = self.follower.offset() + begin.min(buffer.len()) as u64;
+                    chunk.events.push((event, self.origin(next, whole)));
+                }
+                Err(refusal) => {
+                    let noted = bad.note(&BadLine {
+                        source: &self.source,
+                        file: &self.path,
+                        inode: whole.inode,
+                        offset,
+                        refusal: &refusal,
+                        raw: line,
+                    });
+                    noted.map_err(failed)?;
+                    chunk.bad += 1;
+                    chunk.first_bad.get_or_insert(refusal);
+                }
+            }
+        }
+        Ok(chunk)
+    }
+
+    fn origin(&self, next: u64, whole: FileMark) -> Origin {
+        let file = if next < HEAD as u64 {
+            self.follower.mark(next)
+        } else {
+            whole
+        };
+        Origin {
+            tail: self.name.clone(),
+            file,
+            next,
+        }
+    }
+}
