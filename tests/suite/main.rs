@@ -11,6 +11,7 @@ mod arrows; // the architecture, held against manifests, sources and ARCHITECTUR
 mod browser; // the page in headless Chromium
 mod cli; // exit codes, skipped stages, errors that say what to do
 mod crash; // kill -9 at any moment
+mod doors; // the same events through every door
 mod duckdb; // the same features by SQL in another engine
 mod events; // events sent to a running server
 mod original; // the original system's registry and feature groups
