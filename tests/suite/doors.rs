@@ -29,6 +29,9 @@ const WORDS: [&str; 5] = [
     "GREAT!!!",
     "not good",
 ];
+/// Events of one pipeline.
+const PIPE: u64 = 16;
+
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 
 /// A row by column; instants are microseconds until they are sent.
@@ -132,13 +135,13 @@ fn arrow_stream(rows: &[Row]) -> Vec<u8> {
         let array: ArrayRef = match name {
             _ if is_time(name) => {
                 let nanos = values().map(|value| value.as_i64().map(|time| time * 1_000));
-                let array = TimestampNanosecondArray::from_iter(nanos);
+                let array: TimestampNanosecondArray = nanos.collect();
                 Arc::new(array.with_timezone("Asia/Kolkata"))
             }
             "rating" | "helpful_ratio" => {
-                Arc::new(Float64Array::from_iter(values().map(Json::as_f64)))
+                Arc::new(values().map(Json::as_f64).collect::<Float64Array>())
             }
-            _ => Arc::new(StringArray::from_iter(values().map(Json::as_str))),
+            _ => Arc::new(values().map(Json::as_str).collect::<StringArray>()),
         };
         (name, array)
     };
@@ -176,7 +179,8 @@ fn send(home: &Home, server: &Server, door: &str, source: &str, rows: &[Row]) {
         .unwrap();
     let path = format!("/events?source={source}");
     let objects: Vec<Json> = rows.iter().map(object).collect();
-    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+    let lines: Vec<String> = objects.iter().map(Json::to_string).collect();
+    let lines = lines.join("\n") + "\n";
     let posted = match door {
         "json" => Some(server.post(&path, &json!(objects).to_string())),
         "ndjson" => Some(server.post_as(&path, "application/x-ndjson", lines.as_bytes())),
@@ -469,7 +473,6 @@ assert places == sorted(set(places)), places
 fn every_answered_xadd_survives_a_kill() {
     let home = Home::with_demo(60, 25);
     let now = Raw::read(&home.data().join("raw")).clock();
-    const PIPE: u64 = 16;
     let mut answered = [0u64; 3];
     let mut newest: Option<(u64, u64)> = None;
     for round in 0..5u64 {
@@ -550,7 +553,8 @@ fn a_tailed_file_is_taken_exactly_once_over_kills_and_rotations() {
                 for number in 0..50 {
                     let user = format!("t-{}", number % 3);
                     let line = json!({"user_id": user, "review_time": now, "rating": 4});
-                    lines.push_str(&format!("{line}\n"));
+                    lines += &line.to_string();
+                    lines.push('\n');
                 }
                 append(&path, &lines);
                 written.fetch_add(50, Ordering::Relaxed);

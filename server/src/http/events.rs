@@ -98,9 +98,9 @@ impl Form {
         let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
         let kind = kind.unwrap_or_default().trim();
         let is = |known: &&str| kind.eq_ignore_ascii_case(known);
-        if LINES.iter().any(|known| is(known)) {
+        if LINES.iter().any(is) {
             Form::Lines
-        } else if ARROW.iter().any(|known| is(known)) {
+        } else if ARROW.iter().any(is) {
             Form::Arrow
         } else {
             Form::Json

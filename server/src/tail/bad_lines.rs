@@ -2,12 +2,13 @@
 //! Called by `tail`, before it goes on behind them.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 
 use granary_storage::DataDir;
 use serde::Serialize;
 
 use super::lines::Refusal;
+use crate::service::ServiceError;
 
 /// The side file, within the directory of skipped rows.
 const FILE: &str = "tails.jsonl";
@@ -52,7 +53,7 @@ impl BadLines {
     }
 
     /// Notes a line; `keep` writes it.
-    pub(super) fn note(&mut self, line: &BadLine<'_>) -> io::Result<()> {
+    pub(super) fn note(&mut self, line: &BadLine<'_>) -> Result<(), ServiceError> {
         let raw = String::from_utf8_lossy(&line.raw[..line.raw.len().min(SHOWN)]);
         let side = SideLine {
             source: line.source,
@@ -63,19 +64,21 @@ impl BadLines {
             reason: &line.refusal.reason,
             raw: &raw,
         };
-        serde_json::to_writer(&mut self.pending, &side)?;
+        serde_json::to_writer(&mut self.pending, &side).map_err(failed)?;
         self.pending.push(b'\n');
         Ok(())
     }
 
     /// Makes what was noted durable.
-    pub(super) fn keep(&mut self) -> io::Result<()> {
+    pub(super) fn keep(&mut self) -> Result<(), ServiceError> {
         if self.pending.is_empty() {
             return Ok(());
         }
         // One write, so that a crash leaves at most the last line unfinished.
-        self.file.write_all(&self.pending)?;
-        self.file.sync_data()?;
+        let written = self.file.write_all(&self.pending);
+        written
+            .and_then(|()| self.file.sync_data())
+            .map_err(failed)?;
         self.forget();
         Ok(())
     }
@@ -84,4 +87,8 @@ impl BadLines {
     pub(super) fn forget(&mut self) {
         self.pending = Vec::new();
     }
+}
+
+fn failed(error: impl std::fmt::Display) -> ServiceError {
+    ServiceError::Internal(format!("write bad_rows/{FILE}: {error}"))
 }

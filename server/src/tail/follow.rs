@@ -135,7 +135,7 @@ impl Follower {
 
     /// At the end of a file that another one has taken the path of: a last line may lack its
     /// line break, and then the other file is begun.
-    fn leave_if_renamed(&mut self, buffer: &mut Vec<u8>) -> io::Result<Found> {
+    fn leave_if_renamed(&mut self, buffer: &[u8]) -> io::Result<Found> {
         let Some(open) = &mut self.open else {
             return Ok(Found::Nothing);
         };

@@ -68,12 +68,11 @@ fn fields(line: &[u8]) -> Result<Vec<Vec<u8>>, Refusal> {
     let mut fields = Vec::new();
     let mut rest = Some(line);
     while let Some(text) = rest {
-        let (field, after) = match text.strip_prefix(b"\"") {
-            Some(quoted) => quoted_field(quoted)?,
-            None => {
-                let end = memchr::memchr(b',', text).unwrap_or(text.len());
-                (text[..end].to_vec(), &text[end..])
-            }
+        let (field, after) = if let Some(quoted) = text.strip_prefix(b"\"") {
+            quoted_field(quoted)?
+        } else {
+            let end = memchr::memchr(b',', text).unwrap_or(text.len());
+            (text[..end].to_vec(), &text[end..])
         };
         fields.push(field);
         rest = match after {

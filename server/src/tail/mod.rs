@@ -98,7 +98,7 @@ impl Drop for Tailer {
 /// All files that are followed.
 struct Tails {
     service: Service,
-    tails: Vec<Tail>,
+    files: Vec<Tail>,
     bad: BadLines,
     origins: Origins,
     /// The log's end at the last checkpoint.
@@ -125,21 +125,21 @@ struct Tail {
 impl Tails {
     fn open(service: &Service, data: &DataDir, specs: &[TailSpec]) -> Result<Tails, ServiceError> {
         let origins = service.origins()?;
-        let mut tails: Vec<Tail> = Vec::with_capacity(specs.len());
+        let mut files: Vec<Tail> = Vec::with_capacity(specs.len());
         for spec in specs {
             service.gate(Some(&spec.source))?;
             let tail = Tail::new(spec, &origins);
-            if tails.iter().any(|held| held.path == tail.path) {
+            if files.iter().any(|held| held.path == tail.path) {
                 return Err(ServiceError::BadInput {
                     field: "tail".to_owned(),
                     reason: format!("{} is there twice", tail.path),
                 });
             }
-            tails.push(tail);
+            files.push(tail);
         }
         Ok(Tails {
             service: service.clone(),
-            tails,
+            files,
             bad: BadLines::open(data)?,
             kept: None,
             unkept: false,
@@ -164,14 +164,14 @@ impl Tails {
     /// Takes one chunk of every file; whether there was any.
     fn step(&mut self) -> bool {
         let mut moved = false;
-        for at in 0..self.tails.len() {
+        for at in 0..self.files.len() {
             match self.take(at) {
                 Ok(taken) => {
                     moved |= taken;
-                    self.tails[at].failing = false;
+                    self.files[at].failing = false;
                 }
                 Err(error) => {
-                    let tail = &mut self.tails[at];
+                    let tail = &mut self.files[at];
                     self.bad.forget();
                     if !std::mem::replace(&mut tail.failing, true) {
                         let path = &tail.path;
@@ -185,8 +185,8 @@ impl Tails {
 
     /// Takes the next chunk of one file; on an error nothing of it was taken.
     fn take(&mut self, at: usize) -> Result<bool, ServiceError> {
-        let tail = &mut self.tails[at];
-        let found = tail.follower.look(&mut self.buffer).map_err(failed)?;
+        let tail = &mut self.files[at];
+        let found = tail.look(&mut self.buffer)?;
         if found == Found::Nothing {
             return Ok(false);
         }
@@ -195,7 +195,7 @@ impl Tails {
             self.bad.forget();
         }
         let bad = chunk.bad;
-        self.bad.keep().map_err(failed)?;
+        self.bad.keep()?;
         tail.told = Some(tail.follower.offset());
         if !chunk.events.is_empty() {
             self.service.ingest_from(chunk.events)?;
@@ -238,10 +238,6 @@ impl Tails {
     }
 }
 
-fn failed(error: std::io::Error) -> ServiceError {
-    ServiceError::Internal(error.to_string())
-}
-
 /// What a chunk holds.
 struct Chunk {
     events: Vec<(Checked, Origin)>,
@@ -269,6 +265,11 @@ impl Tail {
             bad_burst: false,
             failing: false,
         }
+    }
+
+    fn look(&mut self, buffer: &mut Vec<u8>) -> Result<Found, ServiceError> {
+        let found = self.follower.look(buffer);
+        found.map_err(|error| ServiceError::Internal(format!("read {}: {error}", self.path)))
     }
 
     /// The events of a chunk; what is none is noted among the bad lines.
@@ -312,15 +313,14 @@ impl Tail {
                     chunk.events.push((event, self.origin(next, whole)));
                 }
                 Err(refusal) => {
-                    let noted = bad.note(&BadLine {
+                    bad.note(&BadLine {
                         source: &self.source,
                         file: &self.path,
                         inode: whole.inode,
                         offset,
                         refusal: &refusal,
                         raw: line,
-                    });
-                    noted.map_err(failed)?;
+                    })?;
                     chunk.bad += 1;
                     chunk.first_bad.get_or_insert(refusal);
                 }

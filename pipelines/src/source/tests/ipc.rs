@@ -11,7 +11,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Float32Type, Int8Type};
 use arrow::ipc::writer::{FileWriter, StreamWriter};
-use granary_registry::{DType, EventTime, Registry, Source, Value};
+use granary_registry::{EventTime, Registry, Source, Value};
 use proptest::prelude::*;
 
 use crate::source::ipc::{IpcError, Row, rows};
@@ -209,14 +209,14 @@ fn sent() -> impl Strategy<Value = Vec<RecordBatch>> {
             let kinds: DictionaryArray<Int8Type> =
                 rows.iter().map(|row| row.3.as_deref()).collect();
             batch(vec![
-                ("user_id", array(StringViewArray::from_iter(users))),
+                ("user_id", array(users.collect::<StringViewArray>())),
                 (
                     "at",
                     array(TimestampMillisecondArray::from_iter_values(times)),
                 ),
                 (
                     "count",
-                    array(Int64Array::from_iter(rows.iter().map(|row| row.2))),
+                    array(rows.iter().map(|row| row.2).collect::<Int64Array>()),
                 ),
                 ("kind", array(kinds)),
             ])
