@@ -1,7 +1,6 @@
 //! Taking events in, log first: append, one sync for a group, fold in memory, acknowledge.
 //! No reader sees an event that a crash could take back; every reader sees an acknowledged one.
 
-use std::fmt;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -11,7 +10,7 @@ use granary_pipelines::{Event, Origin, Streamed, fold_events};
 use granary_registry::{EventTime, Value};
 use granary_storage::{Kind, Log, MAX_PAYLOAD, Offset};
 
-use super::answer::Receipt;
+use super::answer::{Place, Receipt};
 use super::check::{Checked, Gate};
 use super::error::ServiceError;
 use super::rows::StagedRows;
@@ -39,22 +38,6 @@ pub(super) struct Request {
 pub(super) struct Written {
     folded: Result<Receipt, ServiceError>,
     places: Vec<Place>,
-}
-
-/// Where an event stands among all: an id that ascends in the order of the log. Shown as the
-/// ids of a Redis stream are, `<milliseconds>-<number>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Of the event, or of the newest event before it if that is later.
-    pub millis: u64,
-    /// Its offset in the log, which ascends by itself.
-    pub offset: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.millis, self.offset)
-    }
 }
 
 impl Service {

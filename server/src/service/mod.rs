@@ -19,8 +19,8 @@ mod rows; // where events are folded into
 mod status; // for people and probes
 
 pub use answer::{
-    Catalog, CatalogFeature, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin, Prediction,
-    Receipt, Status, Subject,
+    Catalog, CatalogFeature, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin, Place,
+    Prediction, Receipt, Status, Subject,
 };
 pub use cell::{of_json, shown};
 pub use check::{Checked, Fault, Gate};
@@ -28,7 +28,6 @@ pub use clock::WallClock;
 pub use error::ServiceError;
 pub use flush::Flusher;
 pub use generation::{GenerationMeta, LoadedVersion};
-pub use ingest::Place;
 pub use open::{ServiceOptions, default_embedder};
 pub use origins::Origins;
 pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};

@@ -2,7 +2,7 @@
 //! checkpoint and what the log has beyond it. Called by `tail`.
 //!
 //! The log is the truth; the checkpoint only saves reading it from its beginning, and keeps
-//! the places behind lines that were no events.
+//! the places behind lines that were no events. Whoever drops segments writes it first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,25 +5,25 @@
 //! neither loses a line nor takes one twice, whether or not its source has ids.
 
 mod bad_lines; // lines that are no events
-mod follow; // one file, over rotations
+mod follow; // the bytes of one file, over rotations
 mod lines; // a line -> an event
+mod one; // one file: its chunks to events
 
 #[cfg(test)]
 mod tests; // rotations, bad lines, restarts
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use granary_pipelines::{FileMark, Origin};
+use granary_pipelines::Origin;
 use granary_storage::DataDir;
 
-use self::bad_lines::{BadLine, BadLines};
-use self::follow::{Follower, Found, HEAD, LONGEST};
-use self::lines::{Form, Refusal};
-use crate::service::{Checked, Origins, Service, ServiceError};
+use self::bad_lines::BadLines;
+use self::follow::Found;
+use self::one::Tail;
+use crate::service::{Origins, Service, ServiceError};
 
 /// How long to wait where there was nothing new, and before trying again what failed.
 const POLL: Duration = Duration::from_millis(100);
@@ -106,20 +106,6 @@ struct Tails {
     /// Whether places are known that no event in the log has.
     unkept: bool,
     buffer: Vec<u8>,
-}
-
-/// One of them.
-struct Tail {
-    name: Arc<str>,
-    source: String,
-    path: String,
-    form: Form,
-    follower: Follower,
-    /// Where a chunk begins whose bad lines are written down, though it was not taken.
-    told: Option<u64>,
-    /// Bad lines in a row, and failures in a row, are told once.
-    bad_burst: bool,
-    failing: bool,
 }
 
 impl Tails {
@@ -234,111 +220,6 @@ impl Tails {
                 self.unkept = false;
             }
             Err(error) => tracing::error!(%error, "the places of the tails were not kept"),
-        }
-    }
-}
-
-/// What a chunk holds.
-struct Chunk {
-    events: Vec<(Checked, Origin)>,
-    lines: u64,
-    bad: u64,
-    first_bad: Option<Refusal>,
-}
-
-impl Tail {
-    fn new(spec: &TailSpec, origins: &Origins) -> Tail {
-        let path = spec.path.display().to_string();
-        let name: Arc<str> = format!("{}={path}", spec.source).into();
-        let csv = Path::new(&path)
-            .extension()
-            .is_some_and(|ending| ending == "csv");
-        let resume = origins.get(&name);
-        let resume = resume.map(|origin| (origin.file, origin.next));
-        Tail {
-            follower: Follower::new(spec.path.clone(), resume),
-            form: if csv { Form::Csv } else { Form::Json },
-            source: spec.source.clone(),
-            name,
-            path,
-            told: None,
-            bad_burst: false,
-            failing: false,
-        }
-    }
-
-    fn look(&mut self, buffer: &mut Vec<u8>) -> Result<Found, ServiceError> {
-        let found = self.follower.look(buffer);
-        found.map_err(|error| ServiceError::Internal(format!("read {}: {error}", self.path)))
-    }
-
-    /// The events of a chunk; what is none is noted among the bad lines.
-    fn read(
-        &self,
-        service: &Service,
-        buffer: &[u8],
-        found: &Found,
-        bad: &mut BadLines,
-    ) -> Result<Chunk, ServiceError> {
-        let gate = service.gate(Some(&self.source))?;
-        let whole = self.follower.mark(u64::MAX);
-        let mut chunk = Chunk {
-            events: Vec::new(),
-            lines: 0,
-            bad: 0,
-            first_bad: None,
-        };
-        let mut begin = 0;
-        if self.follower.is_within_line() {
-            begin = memchr::memchr(b'\n', buffer).map_or(buffer.len(), |end| end + 1);
-        }
-        while begin < buffer.len() {
-            let end = memchr::memchr(b'\n', &buffer[begin..]);
-            let end = end.map_or(buffer.len(), |end| begin + end);
-            let line = &buffer[begin..end];
-            let offset = self.follower.offset() + begin as u64;
-            begin = end + 1;
-            let header = self.form == Form::Csv && offset == 0;
-            if header || line.trim_ascii().is_empty() {
-                continue;
-            }
-            chunk.lines += 1;
-            let event = match found {
-                Found::TooLong => Err(Refusal::line(format!("longer than {LONGEST} bytes"))),
-                _ => lines::event(self.form, self.follower.first_line(), line, &gate),
-            };
-            match event {
-                Ok(event) => {
-                    let next = self.follower.offset() + begin.min(buffer.len()) as u64;
-                    chunk.events.push((event, self.origin(next, whole)));
-                }
-                Err(refusal) => {
-                    bad.note(&BadLine {
-                        source: &self.source,
-                        file: &self.path,
-                        inode: whole.inode,
-                        offset,
-                        refusal: &refusal,
-                        raw: line,
-                    })?;
-                    chunk.bad += 1;
-                    chunk.first_bad.get_or_insert(refusal);
-                }
-            }
-        }
-        Ok(chunk)
-    }
-
-    fn origin(&self, next: u64, whole: FileMark) -> Origin {
-        let file = if next < HEAD as u64 {
-            self.follower.mark(next)
-        } else {
-            whole
-        };
-        Origin {
-            tail: self.name.clone(),
-            file,
-            next,
         }
     }
 }

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::follow::LONGEST;
 use super::*;
 use crate::service::ServiceOptions;
 
