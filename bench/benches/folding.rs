@@ -6,7 +6,7 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use granary_bench::{Workload, registry_file};
 use granary_pipelines::source::BadRows;
-use granary_pipelines::{FileHashes, Job, batch};
+use granary_pipelines::{Job, KnownFiles, batch};
 use granary_registry::{EventTime, Registry};
 use granary_server::service::default_embedder;
 use granary_storage::Offset;
@@ -20,29 +20,29 @@ fn folding(criterion: &mut Criterion) {
     let text = std::fs::read_to_string(registry_file()).expect("the shipped registry");
     let registry = Registry::parse(&text).expect("the shipped registry");
     let bad_rows = BadRows::strict();
-    let hashes = FileHashes::default();
+    let known = KnownFiles::default();
     let job = Job {
         registry: &registry,
         data: &data,
         log_until: Offset(0),
         embedder: Arc::clone(&default_embedder()),
         bad_rows: &bad_rows,
-        hashes: &hashes,
+        known: &known,
         progress: &|_| {},
     };
     let group = registry
         .group("user_activity_features")
         .expect("a group of the demo registry");
-    let states = batch::fold(&job, group).expect("the demo's events");
+    let states = batch::fold(&job, group, None).expect("the demo's events");
     let mut benches = criterion.benchmark_group("activity");
     benches.sample_size(20);
     benches.throughput(Throughput::Elements(states.rows_read));
     benches.bench_function("fold/1M_events", |bencher| {
-        bencher.iter(|| black_box(batch::fold(&job, group).expect("the demo's events")));
+        bencher.iter(|| black_box(batch::fold(&job, group, None).expect("the demo's events")));
     });
     benches.bench_function("fold_and_finalize/1M_events", |bencher| {
         bencher.iter(|| {
-            let states = batch::fold(&job, group).expect("the demo's events");
+            let states = batch::fold(&job, group, None).expect("the demo's events");
             black_box(
                 states
                     .finalize(EventTime::MAX)

@@ -7,14 +7,15 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use granary_registry::{DType, EventTime, FeatureGroup, Label, Severity, Value};
 use granary_storage::{
-    BuilderLock, ColumnStatistics, ExpectationOutcome, InputFile, Manifest, OfflineStore, Version,
+    BuilderLock, ColumnStatistics, ExpectationOutcome, InputFile, Manifest, OfflineStore, StateRow,
+    Version,
 };
 use rayon::prelude::*;
 
-use crate::batch::{self, Folded};
+use crate::batch::{self, Base, Folded};
 use crate::error::Error;
 use crate::feature_columns;
-use crate::fold::ColumnBuilder;
+use crate::fold::{ColumnBuilder, STATE_FORMAT};
 use crate::job::Job;
 use crate::label;
 use crate::quality;
@@ -23,8 +24,11 @@ use crate::source::FileHash;
 /// What a build asks for.
 #[derive(Clone, Copy)]
 pub struct BuildPlan<'a> {
-    /// The instant at which features are finalized, unless an event is newer.
-    pub as_of: EventTime,
+    /// The instant at which features are finalized, unless an event is newer. Asked for once
+    /// the group's own rows are read.
+    pub as_of: &'a (dyn Fn() -> Result<EventTime, Error> + Sync),
+    /// The version to go on from, if rows that it has read are not to be read again.
+    pub base: Option<&'a Base>,
     /// What the inputs hash to; kept in the manifest so that an unchanged build is skipped.
     /// Asked for while rows are folded: files take as long to hash as to decode.
     pub inputs_fingerprint: &'a (dyn Fn() -> Result<String, Error> + Sync),
@@ -36,7 +40,7 @@ pub struct BuildPlan<'a> {
 pub struct Built {
     /// The version.
     pub version: Version,
-    /// Rows read, before copies were dropped.
+    /// Rows read, before copies were dropped; not those that the base had read.
     pub rows_read: u64,
 }
 
@@ -47,17 +51,25 @@ pub fn build(
     group: &FeatureGroup,
     plan: BuildPlan<'_>,
 ) -> Result<Built, Error> {
-    let (states, inputs) = rayon::join(|| batch::fold(job, group), plan.inputs_fingerprint);
+    let (states, inputs) = rayon::join(
+        || batch::fold(job, group, plan.base),
+        plan.inputs_fingerprint,
+    );
     let (states, inputs) = (states?, inputs?);
+    let (source, entity) = job.source_of(group);
     let watermark = states.watermark();
+    if source.event_time.is_some() {
+        job.note_newest(source, watermark);
+    }
     let newest = EventTime(watermark.map_or(i64::MIN, |time| time.saturating_add(1)));
-    let as_of = plan.as_of.max(newest);
+    let as_of = (plan.as_of)()?.max(newest);
     let folded = states.finalize(as_of)?;
-    let copies = states.rows_read - states.rows();
+    let base = plan.base.map(|base| base.version().manifest());
+    let rows_before = base.map_or(0, |base| base.events + base.copies);
+    let copies = (rows_before + states.rows_read).saturating_sub(states.rows());
 
     let outcomes = check(group, &folded.columns)?;
     let slots: Vec<usize> = (0..folded.columns.len()).collect();
-    let (source, entity) = job.source_of(group);
     let key = Field::new(&entity.key, DataType::Utf8, false);
     let mut fields = vec![key];
     fields.extend(feature_columns::fields(
@@ -77,6 +89,10 @@ pub fn build(
         as_of: as_of.0,
         watermark,
         rows: folded.keys.len() as u64,
+        events: states.rows(),
+        copies,
+        state_format: STATE_FORMAT,
+        base: base.map(|base| base.version.clone()),
         columns: statistics,
         expectations: outcomes,
         duration_ms: 0,
@@ -105,7 +121,8 @@ pub fn build_label(
     label: &Label,
     plan: BuildPlan<'_>,
 ) -> Result<Built, Error> {
-    let labels = label::read(job, label, plan.as_of)?;
+    let as_of = (plan.as_of)()?;
+    let labels = label::read(job, label, as_of)?;
     let parts = label::split(label.split, &labels.spine);
     let rows = labels.spine.keys.len();
     let mut order: Vec<usize> = (0..rows).collect();
@@ -147,7 +164,7 @@ pub fn build_label(
     let manifest = Manifest {
         fingerprint: job.registry.fingerprint().to_string(),
         log_offset: job.log_until,
-        as_of: plan.as_of.0,
+        as_of: as_of.0,
         rows: rows as u64,
         columns: vec![
             statistics("as_of", DType::Timestamp, &folded.columns[0])?,
@@ -201,7 +218,8 @@ fn manifest(job: &Job<'_>, name: &str, files: &[FileHash], inputs: String) -> Ma
 pub fn input_file(file: &FileHash) -> InputFile {
     InputFile {
         path: file.path.display().to_string(),
-        bytes: file.bytes,
+        bytes: file.state.bytes,
+        modified: file.state.modified,
         blake3: file.blake3.to_hex().to_string(),
     }
 }
@@ -288,10 +306,16 @@ fn publish(
     columns.extend(folded.columns.iter().cloned());
     let store = OfflineStore::new(job.data);
     let mut writer = store.begin(lock, &manifest.group)?;
-    let states = folded.keys.iter().zip(&folded.states).map(|(key, state)| {
-        let vectors = (!state.vectors.is_empty()).then_some(&state.vectors[..]);
-        (key.as_bytes(), &state.row[..], vectors)
-    });
+    let states = folded
+        .keys
+        .iter()
+        .zip(&folded.states)
+        .map(|(key, state)| StateRow {
+            key: key.as_bytes(),
+            row: &state.row,
+            vectors: (!state.vectors.is_empty()).then_some(&state.vectors[..]),
+            events: state.events,
+        });
     writer.write(&RecordBatch::try_new(schema, columns)?, states)?;
     manifest.duration_ms = (plan.elapsed)() / 1000;
     Ok(writer.publish(manifest)?)

@@ -2,11 +2,10 @@
 //! whom to tell of progress. Gathers the history of a group for `build`, `materialize` and
 //! the labels.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use granary_registry::{Entity, EventTime, FeatureGroup, Registry, Source};
+use granary_registry::{DType, Entity, EventTime, FeatureGroup, Registry, Source, Value};
 use granary_storage::{DataDir, LogReader, Offset};
 use rayon::prelude::*;
 
@@ -14,8 +13,9 @@ use crate::error::Error;
 use crate::event;
 use crate::fold::{CompileError, GroupFold};
 use crate::history::History;
-use crate::reading::Reading;
-use crate::source::{BadRows, Chunk, FileHash, SourceFiles};
+use crate::known::{KnownFiles, Newest};
+use crate::reading::{Reading, Rows, Since};
+use crate::source::{BadRows, Chunk, FileHash, SourceFiles, Wanted};
 use crate::text::Embedder;
 
 /// What a job works on.
@@ -31,15 +31,11 @@ pub struct Job<'a> {
     pub embedder: Arc<dyn Embedder>,
     /// What happens to rows that cannot be read.
     pub bad_rows: &'a BadRows,
-    /// Hashes of files, taken once per command.
-    pub hashes: &'a FileHashes,
+    /// What the command found out of the files.
+    pub known: &'a KnownFiles,
     /// Told of work begun and done.
     pub progress: &'a (dyn Fn(Progress<'_>) + Sync),
 }
-
-/// Hashes of the files of sources, by the source's name.
-#[derive(Debug, Default)]
-pub struct FileHashes(Mutex<HashMap<String, Vec<FileHash>>>);
 
 /// What a job tells of itself.
 #[derive(Clone, Copy, Debug)]
@@ -102,8 +98,8 @@ impl<'a> Job<'a> {
 
     /// Reads everything there is for a group.
     pub fn gather(&self, group: &FeatureGroup) -> Result<Gathered, Error> {
-        let reading = Reading::open(self, group)?;
-        let pieces = reading.pieces(None)?;
+        let reading = Reading::open(self, group, Since::default())?;
+        let pieces = reading.pieces(Rows::New)?;
         let (fold, interner) = reading.into_parts();
         let names = interner.into_names();
         Ok(Gathered {
@@ -117,13 +113,8 @@ impl<'a> Job<'a> {
     /// Files of a group with their hashes, without reading rows: what decides whether a
     /// stage can be skipped.
     pub fn files_of(&self, source: &Source) -> Result<Vec<FileHash>, Error> {
-        let lock = || self.hashes.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = lock().get(&source.name) {
-            return Ok(held.clone());
-        }
-        let hashes = SourceFiles::find(source, self.data.root())?.hash()?;
-        lock().insert(source.name.clone(), hashes.clone());
-        Ok(hashes)
+        let files = || Ok(SourceFiles::find(source, self.data.root())?);
+        self.known.hashes(&source.name, files)
     }
 
     /// One microsecond past the newest event of any event source.
@@ -140,15 +131,42 @@ impl<'a> Job<'a> {
         Ok(newest.map(|time| EventTime(time.saturating_add(1))))
     }
 
+    /// The newest event of a source; of its files only what is not known yet is read.
     fn newest_of(&self, source: &Source) -> Result<Option<i64>, Error> {
         let Some(time) = &source.event_time else {
             return Ok(None);
         };
+        let log = LogReader::open(self.data.log());
+        let known = match self.known.newest(&source.name) {
+            Some(known) => known,
+            None => Newest {
+                instant: self.newest_of_files(source, time)?,
+                log_until: log.first()?,
+            },
+        };
+        let mut newest = known.instant;
+        event::replay(&log, known.log_until, self.log_until, |_, event| {
+            if *event.source == *source.name
+                && let Value::Timestamp(at) = event.field(time)
+            {
+                newest = newest.max(Some(at.0));
+            }
+            Ok(())
+        })?;
+        self.note_newest(source, newest);
+        Ok(newest)
+    }
+
+    /// Keeps the newest event of a source, for the data clock.
+    pub(crate) fn note_newest(&self, source: &Source, instant: Option<i64>) {
+        let log_until = self.log_until;
+        let newest = Newest { instant, log_until };
+        self.known.note_newest(&source.name, newest);
+    }
+
+    fn newest_of_files(&self, source: &Source, time: &str) -> Result<Option<i64>, Error> {
         let files = SourceFiles::find(source, self.data.root())?;
-        let wanted = [crate::source::Wanted::required(
-            time,
-            granary_registry::DType::Timestamp,
-        )];
+        let wanted = [Wanted::required(time, DType::Timestamp)];
         let newest = |chunk: &Chunk| {
             if let Some(newest) = files.newest(chunk, time) {
                 return Ok(Some(newest));
@@ -165,17 +183,7 @@ impl<'a> Job<'a> {
             .par_iter()
             .map(newest)
             .collect::<Result<Vec<_>, Error>>()?;
-        let mut newest = of_files.into_iter().flatten().max();
-        let log = LogReader::open(self.data.log());
-        event::replay(&log, log.first()?, self.log_until, |_, event| {
-            if *event.source == *source.name
-                && let granary_registry::Value::Timestamp(at) = event.field(time)
-            {
-                newest = newest.max(Some(at.0));
-            }
-            Ok(())
-        })?;
-        Ok(newest)
+        Ok(of_files.into_iter().flatten().max())
     }
 }
 

@@ -156,7 +156,7 @@ impl TableReader<'_> {
         let mut labels = Labels {
             spine: Spine::default(),
             outcomes: Vec::new(),
-            files: files.hash()?,
+            files: self.job.files_of(self.source)?,
         };
         for batch in files.read(&wanted, self.job.bad_rows)? {
             let keys = texts(batch.column(0))?;

@@ -19,6 +19,7 @@ mod history; // all rows of a source, grouped
 mod imputation; // fills a training set's nulls
 mod intake; // rows of a source -> what folds read
 mod job; // what every job works on
+mod known; // what a command found out of its files
 mod label; // who is predicted, when, and what came of it
 mod origin; // the file that an event came from, and the place in it
 mod piece; // rows of a batch with their entities as numbers
@@ -38,7 +39,8 @@ mod stream; // events folded into stored rows one after another
 pub use error::Error;
 pub use event::{Event, replay};
 pub use imputation::Fill;
-pub use job::{FileHashes, Gathered, Job, Progress};
+pub use job::{Gathered, Job, Progress};
+pub use known::KnownFiles;
 pub use label::{Part, split};
 pub use lookup::Lookup;
 pub use origin::{FileMark, Origin, newest_origins};

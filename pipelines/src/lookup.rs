@@ -22,7 +22,7 @@ use crate::job::Job;
 use crate::piece::Piece;
 use crate::point_in_time::{self, Spine};
 use crate::serving::Serving;
-use crate::source::{Chunk, SourceFiles, Wanted};
+use crate::source::{Chunk, FileState, SourceFiles, Wanted};
 
 /// Answers questions about the past; keeps where each entity's rows are.
 #[derive(Default)]
@@ -35,13 +35,11 @@ pub struct Lookup {
 struct SourceIndex {
     files: SourceFiles,
     /// Sizes and times of the files, so that changed ones are read again.
-    state: Vec<FileState>,
+    state: Vec<Option<FileState>>,
     chunks: Vec<Chunk>,
     /// Hash of a key and a chunk that holds it, sorted.
     places: Vec<(u64, u32)>,
 }
-
-type FileState = (std::path::PathBuf, u64, Option<std::time::SystemTime>);
 
 /// Which records of the log are about an entity.
 #[derive(Default)]
@@ -96,12 +94,19 @@ impl Lookup {
         entity: &Entity,
     ) -> Result<Arc<SourceIndex>, Error> {
         let files = SourceFiles::find(source, job.data.root())?;
-        let state = file_states(&files);
+        let state: Vec<Option<FileState>> = files
+            .files()
+            .iter()
+            .map(|path| FileState::of(path).ok())
+            .collect();
         let mut held = self
             .sources
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(index) = held.get(&source.name).filter(|index| index.state == state) {
+        if let Some(index) = held
+            .get(&source.name)
+            .filter(|index| index.files.files() == files.files() && index.state == state)
+        {
             return Ok(index.clone());
         }
         let index = Arc::new(SourceIndex::read(job, files, state, entity)?);
@@ -155,24 +160,11 @@ impl Lookup {
     }
 }
 
-fn file_states(files: &SourceFiles) -> Vec<FileState> {
-    let state = |path: &std::path::PathBuf| {
-        let metadata = std::fs::metadata(path).ok();
-        let bytes = metadata.as_ref().map_or(0, std::fs::Metadata::len);
-        (
-            path.clone(),
-            bytes,
-            metadata.and_then(|metadata| metadata.modified().ok()),
-        )
-    };
-    files.files().iter().map(state).collect()
-}
-
 impl SourceIndex {
     fn read(
         job: &Job<'_>,
         files: SourceFiles,
-        state: Vec<FileState>,
+        state: Vec<Option<FileState>>,
         entity: &Entity,
     ) -> Result<SourceIndex, Error> {
         let chunks = files.chunks()?;

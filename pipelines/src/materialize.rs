@@ -1,6 +1,7 @@
 //! `materialize`: a training set at label instants. Features as of each instant, gaps filled
 //! with what was fitted on the training part, and the part of the split beside the label.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -125,7 +126,11 @@ pub fn rows_of_spine(
     }
     let parts = label::split(label.map_or(DEFAULT_SPLIT, |label| label.split), &spine);
     let label = label.map(|label| (label.column.clone(), outcomes.finish(0)));
-    let inputs = files.hash()?.iter().map(input_file).collect();
+    let inputs = files
+        .hash(&HashMap::new())?
+        .iter()
+        .map(input_file)
+        .collect();
     Ok(Rows {
         spine,
         label,

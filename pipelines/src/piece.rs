@@ -99,7 +99,8 @@ impl Interner {
         self.names
     }
 
-    fn number(&mut self, key: &str) -> u32 {
+    /// The number of an entity.
+    pub(crate) fn number(&mut self, key: &str) -> u32 {
         if let Some(&number) = self.known.get(key) {
             return number;
         }

@@ -92,13 +92,14 @@ impl Cursor {
         self.batch
             .as_ref()
             .filter(|batch| self.at < batch.len())
-            .map(|batch| batch.get(self.at).0)
+            .map(|batch| batch.get(self.at).key)
     }
 
     fn append(&self, row: &mut Sink) {
         if let Some(batch) = &self.batch {
-            let (_, state, vectors) = batch.get(self.at);
-            row::append(row, self.group, state, vectors.unwrap_or_default());
+            let state = batch.get(self.at);
+            let vectors = state.vectors.unwrap_or_default();
+            row::append(row, self.group, state.row, vectors);
         }
     }
 

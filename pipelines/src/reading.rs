@@ -1,12 +1,13 @@
 //! A group's source on its way in: files chunk by chunk, then the events in the log, as
-//! pieces that the folds can take. Called by everything that reads whole sources.
+//! pieces that the folds can take. Called by everything that reads whole sources, or what is
+//! new of them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute;
 use granary_registry::{FeatureGroup, Source};
-use granary_storage::LogReader;
+use granary_storage::{LogReader, Offset};
 use rayon::prelude::*;
 
 use crate::error::Error;
@@ -28,13 +29,42 @@ pub(crate) struct Reading<'a> {
     source: &'a Source,
     files: SourceFiles,
     chunks: Vec<Chunk>,
+    since: Since,
     intake: Intake,
     interner: Mutex<Interner>,
 }
 
+/// What of a source was read before.
+#[derive(Debug, Default)]
+pub(crate) struct Since {
+    /// For each file whether it was; none means no file.
+    pub files: Vec<bool>,
+    /// The log's records before this were.
+    pub log: Offset,
+}
+
+/// Which rows are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rows<'a> {
+    /// What was not read before.
+    New,
+    /// All there ever were of some entities.
+    Of(&'a [bool]),
+}
+
+impl Since {
+    pub(crate) fn has_file(&self, file: usize) -> bool {
+        self.files.get(file).copied().unwrap_or(false)
+    }
+}
+
 impl<'a> Reading<'a> {
     /// Finds the files and plans what to decode of them.
-    pub(crate) fn open(job: &'a Job<'a>, group: &FeatureGroup) -> Result<Self, Error> {
+    pub(crate) fn open(
+        job: &'a Job<'a>,
+        group: &FeatureGroup,
+        since: Since,
+    ) -> Result<Self, Error> {
         let (source, entity) = job.source_of(group);
         let fold = job.compile(group)?;
         let files = SourceFiles::find(source, job.data.root())?;
@@ -42,7 +72,7 @@ impl<'a> Reading<'a> {
         let chunks = files.chunks()?;
         (job.progress)(Progress::Begin {
             what: &group.name,
-            rows: files.rows_hint(),
+            rows: files.rows_hint(|file| !since.has_file(file)),
         });
         Ok(Reading {
             fold,
@@ -50,49 +80,58 @@ impl<'a> Reading<'a> {
             source,
             files,
             chunks,
+            since,
             intake,
             interner: Mutex::new(Interner::default()),
         })
     }
 
     /// Works on the chunks in parallel, the log being the last of them: `take` gets the
-    /// pieces of a chunk in order, `finish` what came of them. Results are in order. With
-    /// `only`, rows of other entities are left out before anything is computed of them.
+    /// pieces of a chunk in order, `finish` what came of them. Results are in order. Rows of
+    /// other entities are left out before anything is computed of them.
     pub(crate) fn each_chunk<S, T: Send>(
         &self,
-        only: Option<&[bool]>,
+        rows: Rows<'_>,
         begin: impl Fn() -> S + Sync,
         take: impl Fn(&mut S, Piece) -> Result<(), Error> + Sync,
         finish: impl Fn(S) -> Result<T, Error> + Sync,
     ) -> Result<Vec<T>, Error> {
-        let of_chunk = |at: usize| {
+        let of_chunk = |chunk: Option<&Chunk>| {
             let mut state = begin();
             let mut each = |piece| take(&mut state, piece);
-            match self.chunks.get(at) {
-                Some(chunk) => self.decode(chunk, only, &mut each)?,
-                None => self.replay(only, &mut each)?,
+            match chunk {
+                Some(chunk) => self.decode(chunk, rows, &mut each)?,
+                None => self.replay(rows, &mut each)?,
             }
             finish(state)
         };
+        let is_wanted = |chunk: &&Chunk| match rows {
+            Rows::New => !self.since.has_file(chunk.file()),
+            Rows::Of(_) => true,
+        };
+        let files = self.chunks.iter().filter(is_wanted).map(Some);
+        let chunks: Vec<Option<&Chunk>> = files.chain([None]).collect();
         // Not `collect` into a result: the first error in order is the one to tell.
-        let results: Vec<Result<T, Error>> = (0..=self.chunks.len())
-            .into_par_iter()
-            .map(of_chunk)
-            .collect();
+        let results: Vec<Result<T, Error>> = chunks.into_par_iter().map(of_chunk).collect();
         results.into_iter().collect()
     }
 
-    /// Everything at once, or all rows of some entities.
-    pub(crate) fn pieces(&self, only: Option<&[bool]>) -> Result<Vec<Piece>, Error> {
+    /// Such rows, all at once.
+    pub(crate) fn pieces(&self, rows: Rows<'_>) -> Result<Vec<Piece>, Error> {
         let keep = |pieces: &mut Vec<Piece>, piece| {
             pieces.push(piece);
             Ok(())
         };
         Ok(self
-            .each_chunk(only, Vec::new, keep, Ok)?
+            .each_chunk(rows, Vec::new, keep, Ok)?
             .into_iter()
             .flatten()
             .collect())
+    }
+
+    /// The number of an entity that was met before this source is read.
+    pub(crate) fn interner(&self) -> MutexGuard<'_, Interner> {
+        lock(&self.interner)
     }
 
     /// How many entities were met so far.
@@ -109,13 +148,13 @@ impl<'a> Reading<'a> {
     fn decode(
         &self,
         chunk: &Chunk,
-        only: Option<&[bool]>,
+        rows: Rows<'_>,
         each: &mut dyn FnMut(Piece) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut numbering = Numbering::default();
         let mut take = |batch: RecordBatch| {
             (self.job.progress)(Progress::Rows(batch.num_rows() as u64));
-            match self.piece(batch, Vec::new(), only, &mut numbering)? {
+            match self.piece(batch, Vec::new(), rows, &mut numbering)? {
                 Some(piece) => each(piece),
                 None => Ok(()),
             }
@@ -129,11 +168,11 @@ impl<'a> Reading<'a> {
         &self,
         mut batch: RecordBatch,
         mut positions: Vec<u64>,
-        only: Option<&[bool]>,
+        rows: Rows<'_>,
         numbering: &mut Numbering,
     ) -> Result<Option<Piece>, Error> {
         let mut entities = numbering.of(batch.column(KEY), &self.interner)?;
-        if let Some(only) = only {
+        if let Rows::Of(only) = rows {
             let wanted = |entity: u32| only.get(entity as usize).copied().unwrap_or(false);
             let mask: BooleanArray = entities
                 .iter()
@@ -143,8 +182,8 @@ impl<'a> Reading<'a> {
                 return Ok(None);
             }
             batch = compute::filter_record_batch(&batch, &mask)?;
-            let mut rows = mask.values().iter();
-            positions.retain(|_| rows.next().unwrap_or(false));
+            let mut kept = mask.values().iter();
+            positions.retain(|_| kept.next().unwrap_or(false));
             entities.retain(|&entity| wanted(entity));
         }
         let mut columns = self.intake.take(&batch)?;
@@ -155,7 +194,7 @@ impl<'a> Reading<'a> {
     /// The source's events in the log.
     fn replay(
         &self,
-        only: Option<&[bool]>,
+        rows: Rows<'_>,
         each: &mut dyn FnMut(Piece) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut numbering = Numbering::default();
@@ -165,13 +204,18 @@ impl<'a> Reading<'a> {
             let batch = event::batch(events, self.intake.wanted())?;
             events.clear();
             let positions = std::mem::take(positions);
-            match self.piece(batch, positions, only, &mut numbering)? {
+            match self.piece(batch, positions, rows, &mut numbering)? {
                 Some(piece) => each(piece),
                 None => Ok(()),
             }
         };
         let log = LogReader::open(self.job.data.log());
-        event::replay(&log, log.first()?, self.job.log_until, |offset, event| {
+        let first = log.first()?;
+        let from = match rows {
+            Rows::New => first.max(self.since.log),
+            Rows::Of(_) => first,
+        };
+        event::replay(&log, from, self.job.log_until, |offset, event| {
             if *event.source == *self.source.name {
                 events.push(event);
                 positions.push(offset.0 + 1);

@@ -23,8 +23,8 @@ pub use error::{Error, Result};
 pub use log::{Kind, Log, LogOptions, LogReader, MAX_PAYLOAD, Offset, Record, Records, TornTail};
 pub use names::check_name;
 pub use offline::{
-    ColumnStatistics, ExpectationOutcome, InputFile, Manifest, OfflineStore, StateBatch, States,
-    Version, VersionWriter,
+    ColumnStatistics, ExpectationOutcome, InputFile, Manifest, OfflineStore, StateBatch, StateRow,
+    States, Version, VersionWriter,
 };
 pub use online::{
     Bytes, Flush, FullRow, GenerationInfo, GenerationLoader, OnlineOptions, OnlineStore, View,

@@ -9,6 +9,7 @@ mod support; // a data directory, the command line over it, a server
 mod agreement; // RESP = HTTP = command line = the raw tables, now and in the past
 mod arrows; // the architecture, held against manifests, sources and ARCHITECTURE.md
 mod browser; // the page in headless Chromium
+mod building; // builds that go on from the one before
 mod cli; // exit codes, skipped stages, errors that say what to do
 mod crash; // kill -9 at any moment
 mod doors; // the same events through every door

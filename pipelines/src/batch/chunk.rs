@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use granary_storage::StateRow;
+
 use crate::error::Error;
 use crate::fold::{DecodeError, Events, GroupFold, GroupState, Sink};
 use crate::grouped::{Grouped, stands_together};
@@ -239,6 +241,27 @@ impl Partials {
             vectors: self.bytes.vectors.len(),
         });
         fold.encode(&state, &mut self.bytes);
+    }
+
+    /// Adds an encoded state.
+    pub(super) fn push_encoded(
+        &mut self,
+        entity: u32,
+        rows: u32,
+        span: (i64, i64),
+        state: &StateRow<'_>,
+    ) {
+        self.parts.push(Partial {
+            entity,
+            rows,
+            span,
+            row: self.bytes.row.len(),
+            vectors: self.bytes.vectors.len(),
+        });
+        self.bytes.row.extend_from_slice(state.row);
+        self.bytes
+            .vectors
+            .extend_from_slice(state.vectors.unwrap_or_default());
     }
 
     /// The encoded state of one of its parts, and its vectors.

@@ -13,6 +13,8 @@ pub(super) struct Joined {
     places: Vec<Place>,
     /// For each entity whether its rows must be brought together first.
     tangled: Vec<bool>,
+    /// Whether the first of the partials are those of a version gone on from.
+    has_base: bool,
 }
 
 /// A part of an entity's history.
@@ -30,6 +32,7 @@ impl Joined {
     /// cannot take in events from between, and where ids tell copies, a copy of an event of one
     /// part might be in the other.
     pub(super) fn new(
+        base: Option<Partials>,
         mut partials: Vec<Partials>,
         entities: usize,
         fold: &GroupFold,
@@ -41,19 +44,11 @@ impl Joined {
             partials: Vec::new(),
             places: Vec::new(),
             tangled: vec![false; entities],
+            has_base: base.is_some(),
         };
-        joined.add(partials);
+        joined.add(base.into_iter().chain(partials));
         joined.find_tangled(fold.keeps_ids());
         Ok(joined)
-    }
-
-    /// Nothing is usable: all entities are tangled.
-    pub(super) fn nothing(entities: usize) -> Joined {
-        Joined {
-            partials: Vec::new(),
-            places: Vec::new(),
-            tangled: vec![true; entities],
-        }
     }
 
     /// The entities whose rows must be brought together, if there are any.
@@ -76,9 +71,12 @@ impl Joined {
 
     /// All parts.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Partial> {
-        let part =
-            |place: &Place| &self.partials[place.partials as usize].parts[place.part as usize];
-        self.places.iter().map(part)
+        self.places.iter().map(|place| self.part(place))
+    }
+
+    /// A part.
+    pub(super) fn part(&self, place: &Place) -> &Partial {
+        &self.partials[place.partials as usize].parts[place.part as usize]
     }
 
     /// The state of an entity: its parts merged.
@@ -113,10 +111,12 @@ impl Joined {
     }
 
     fn find_tangled(&mut self, copies_may_come: bool) {
-        let (places, tangled) = (&mut self.places, &mut self.tangled);
+        let (places, tangled, has_base) = (&mut self.places, &mut self.tangled, self.has_base);
         for pair in places.windows(2) {
             let (last, next) = (pair[0].span.1, pair[1].span.0);
-            let overlap = next < last || (copies_may_come && next == last);
+            // New files may stand before old ones, and then be first at an instant of both.
+            let order_is_open = has_base && pair[0].partials == 0;
+            let overlap = next < last || ((copies_may_come || order_is_open) && next == last);
             if pair[0].entity == pair[1].entity && overlap {
                 tangled[pair[0].entity as usize] = true;
             }
@@ -124,7 +124,7 @@ impl Joined {
         places.retain(|place| !tangled[place.entity as usize]);
     }
 
-    fn add(&mut self, partials: Vec<Partials>) {
+    fn add(&mut self, partials: impl IntoIterator<Item = Partials>) {
         for partials in partials {
             let parts = partials.parts.iter().enumerate();
             self.places.extend(parts.map(|(part, held)| Place {

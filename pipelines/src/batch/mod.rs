@@ -8,6 +8,7 @@
 //! the end of a batch or of a chunk. An entity whose runs overlap is *tangled*: its rows are
 //! read again and put in order.
 
+mod base; // a version to go on from
 mod chunk; // one chunk of the source -> states of runs of events
 mod join; // one entity's states from all chunks
 
@@ -18,13 +19,15 @@ use arrow::array::ArrayRef;
 use granary_registry::{EventTime, FeatureGroup};
 use rayon::prelude::*;
 
-use self::chunk::{ChunkFold, Disorder};
+pub use self::base::Base;
+use self::chunk::{ChunkFold, Disorder, Partials};
 use self::join::{Joined, Place};
 use crate::error::Error;
 use crate::feature_columns::FeatureColumns;
 use crate::fold::{GroupFold, GroupState, Sink};
+use crate::history::History;
 use crate::job::Job;
-use crate::reading::Reading;
+use crate::reading::{Reading, Rows};
 
 /// Entities that one thread finalizes at a time.
 const SLICE: usize = 256;
@@ -33,7 +36,7 @@ const SLICE: usize = 256;
 pub struct States {
     /// The folds.
     pub fold: GroupFold,
-    /// Rows of the source, copies included.
+    /// Rows of the source that were read, copies included, in the first pass over it.
     pub rows_read: u64,
     /// Keys of the entities, by their numbers.
     names: Vec<Arc<str>>,
@@ -58,6 +61,8 @@ pub struct Encoded<'a> {
     pub row: Cow<'a, [u8]>,
     /// Elements of vectors.
     pub vectors: Cow<'a, [u8]>,
+    /// Rows folded into it.
+    pub events: u64,
 }
 
 /// Some of the entities finalized.
@@ -67,12 +72,16 @@ struct Slice<'a, 'c> {
     estimates: Vec<u64>,
 }
 
-/// Folds the whole source of a group.
-pub fn fold(job: &Job<'_>, group: &FeatureGroup) -> Result<States, Error> {
-    let reading = Reading::open(job, group)?;
+/// Folds the whole source of a group, or what is new of it since a version.
+pub fn fold(job: &Job<'_>, group: &FeatureGroup, base: Option<&Base>) -> Result<States, Error> {
+    let since = base.map(Base::since).unwrap_or_default();
+    let reading = Reading::open(job, group, since)?;
+    let base = base
+        .map(|base| base.partials(&mut reading.interner()))
+        .transpose()?;
     let disorder = Disorder::default();
-    let partials = reading.each_chunk(
-        None,
+    let mut partials = reading.each_chunk(
+        Rows::New,
         || ChunkFold::new(&reading.fold, &disorder),
         |chunk, piece| {
             chunk.take(piece);
@@ -81,13 +90,13 @@ pub fn fold(job: &Job<'_>, group: &FeatureGroup) -> Result<States, Error> {
         |chunk| Ok(chunk.finish()),
     )?;
     let rows_read = partials.iter().map(|partials| partials.rows_read).sum();
-    let mut joined = if disorder.is_hopeless() {
-        Joined::nothing(reading.entities())
-    } else {
-        Joined::new(partials, reading.entities(), &reading.fold)?
-    };
+    if disorder.is_hopeless() {
+        let history = History::gather(reading.pieces(Rows::New)?, reading.entities());
+        partials = Partials::of_history(&reading.fold, &history)?;
+    }
+    let mut joined = Joined::new(base, partials, reading.entities(), &reading.fold)?;
     if let Some(tangled) = joined.tangled() {
-        let pieces = reading.pieces(Some(tangled))?;
+        let pieces = reading.pieces(Rows::Of(tangled))?;
         joined.untangle(&reading.fold, pieces)?;
     }
     let (fold, interner) = reading.into_parts();
@@ -172,10 +181,13 @@ impl States {
 
     /// A state that was not merged of parts is encoded already.
     fn encoded(&self, places: &[Place], state: &GroupState) -> Encoded<'_> {
+        let parts = places.iter().map(|place| self.joined.part(place));
+        let events = parts.map(|part| u64::from(part.rows)).sum();
         if let Some((row, vectors)) = self.joined.bytes(places) {
             return Encoded {
                 row: Cow::Borrowed(row),
                 vectors: Cow::Borrowed(vectors),
+                events,
             };
         }
         let mut bytes = Sink::default();
@@ -183,6 +195,7 @@ impl States {
         Encoded {
             row: Cow::Owned(bytes.row),
             vectors: Cow::Owned(bytes.vectors),
+            events,
         }
     }
 
@@ -195,7 +208,8 @@ impl States {
 mod laws {
     use proptest::prelude::*;
 
-    use super::chunk::Partials;
+    use granary_storage::StateRow;
+
     use super::*;
     use crate::fold::laws::{Bench, Raw, events};
     use crate::piece::Piece;
@@ -203,49 +217,83 @@ mod laws {
     /// Rows of users as the pieces of a chunk.
     type Chunk = Vec<Vec<(u32, Raw)>>;
 
-    /// What `fold` does, over rows in memory.
-    fn folded(bench: &Bench, chunks: &[Chunk], users: usize) -> Joined {
-        let pieces = |only: &dyn Fn(u32) -> bool| -> Vec<Vec<Piece>> {
-            let piece = |rows: &Vec<(u32, Raw)>| {
-                let (entities, raws): (Vec<u32>, Vec<Raw>) =
-                    rows.iter().filter(|row| only(row.0)).cloned().unzip();
-                let columns = bench.columns(&raws);
-                Piece { entities, columns }
+    /// What `fold` does, over rows in memory. Of the chunks some are those of a version gone on
+    /// from.
+    fn folded(bench: &Bench, chunks: &[Chunk], is_base: &[bool], users: usize) -> Joined {
+        let pieces =
+            |wanted: &dyn Fn(usize) -> bool, only: &dyn Fn(u32) -> bool| -> Vec<Vec<Piece>> {
+                let piece = |rows: &Vec<(u32, Raw)>| {
+                    let (entities, raws): (Vec<u32>, Vec<Raw>) =
+                        rows.iter().filter(|row| only(row.0)).cloned().unzip();
+                    let columns = bench.columns(&raws);
+                    Piece { entities, columns }
+                };
+                let chunks = chunks.iter().enumerate();
+                chunks
+                    .filter(|(at, _)| wanted(*at))
+                    .map(|(_, chunk)| chunk.iter().map(piece).collect())
+                    .collect()
             };
-            chunks
+        let is_new = |at: usize| !is_base[at];
+        let base = is_base.contains(&true).then(|| {
+            let read: Vec<Chunk> = chunks
                 .iter()
-                .map(|chunk| chunk.iter().map(piece).collect())
-                .collect()
-        };
+                .zip(is_base)
+                .filter(|held| *held.1)
+                .map(|held| held.0.clone())
+                .collect();
+            stored(
+                bench,
+                &folded(bench, &read, &vec![false; read.len()], users),
+            )
+        });
         let disorder = Disorder::default();
-        let partials = pieces(&|_| true).into_iter().map(|chunk| {
+        let partials = pieces(&is_new, &|_| true).into_iter().map(|chunk| {
             let mut fold = ChunkFold::new(&bench.fold, &disorder);
             for piece in chunk {
                 fold.take(piece);
             }
             fold.finish()
         });
-        let partials: Vec<Partials> = partials.collect();
-        let mut joined = if disorder.is_hopeless() {
-            Joined::nothing(users)
-        } else {
-            Joined::new(partials, users, &bench.fold).unwrap()
-        };
+        let mut partials: Vec<Partials> = partials.collect();
+        if disorder.is_hopeless() {
+            let all = pieces(&is_new, &|_| true).into_iter().flatten().collect();
+            partials = Partials::of_history(&bench.fold, &History::gather(all, users)).unwrap();
+        }
+        let mut joined = Joined::new(base, partials, users, &bench.fold).unwrap();
         if let Some(tangled) = joined.tangled() {
-            let pieces = pieces(&|user| tangled[user as usize])
-                .into_iter()
-                .flatten()
-                .collect();
+            let pieces = pieces(&|_| true, &|user| tangled[user as usize]);
+            let pieces = pieces.into_iter().flatten().collect();
             joined.untangle(&bench.fold, pieces).unwrap();
         }
         joined
     }
 
+    /// As a version keeps it.
+    fn stored(bench: &Bench, joined: &Joined) -> Partials {
+        let mut base = Partials::default();
+        for places in joined.entities() {
+            let state = joined.state(&bench.fold, places).unwrap();
+            let events = places.iter().map(|place| joined.part(place).rows).sum();
+            let mut bytes = Sink::default();
+            bench.fold.encode(&state, &mut bytes);
+            let row = StateRow {
+                key: b"",
+                row: &bytes.row,
+                vectors: Some(&bytes.vectors),
+                events: u64::from(events),
+            };
+            let newest = GroupFold::newest_of(&bytes.row).unwrap();
+            base.push_encoded(places[0].entity, events, (i64::MIN, newest), &row);
+        }
+        base
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-        /// However rows are cut into chunks and pieces, sorted or not, with copies anywhere:
-        /// every user's features are the oracle's.
+        /// However rows are cut into chunks and pieces, sorted or not, with copies anywhere, some
+        /// chunks read by an earlier build or none: every user's features are the oracle's.
         #[test]
         fn chunks_are_the_whole(
             raws in events(),
@@ -255,6 +303,7 @@ mod laws {
             sizes in prop::collection::vec(0..12usize, 1..12),
             per_chunk in 1..4usize,
             ids: bool,
+            read_before in prop_oneof![Just(vec![false; 64]), prop::collection::vec(any::<bool>(), 64)],
         ) {
             let mut raws = raws;
             if !ids {
@@ -279,7 +328,7 @@ mod laws {
                 pieces.push(rows.drain(..size).collect::<Vec<_>>());
             }
             let chunks: Vec<Chunk> = pieces.chunks(per_chunk).map(<[_]>::to_vec).collect();
-            let joined = folded(&bench, &chunks, 4);
+            let joined = folded(&bench, &chunks, &read_before[..chunks.len()], 4);
             prop_assert_eq!(joined.parts().map(|part| u64::from(part.rows)).sum::<u64>(), unique.len() as u64);
             let as_of = raws.iter().map(|raw| raw.time).max().unwrap() + 1;
             for places in joined.entities() {

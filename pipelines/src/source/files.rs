@@ -1,9 +1,11 @@
 //! The files of one source: their columns, hashes and chunks, and the decoding of a chunk.
 //! Called by the batch build, `materialize` and the reading of labels.
 
+use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use arrow::array::RecordBatch;
 use granary_registry::Source;
@@ -33,10 +35,32 @@ pub struct SourceFiles {
 pub struct FileHash {
     /// Relative to the data directory if the file lies below it.
     pub path: PathBuf,
-    /// Its size.
-    pub bytes: u64,
+    /// By what a change is noticed without reading it.
+    pub state: FileState,
     /// Of its bytes as they are on disk.
     pub blake3: blake3::Hash,
+}
+
+/// Size and time of a file: as long as both are the same, so are its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last changed, in nanoseconds since 1970; 0 if that is not known.
+    pub modified: i64,
+}
+
+impl FileState {
+    /// Of a file as it is now.
+    pub fn of(path: &Path) -> std::io::Result<FileState> {
+        let metadata = fs::metadata(path)?;
+        let since_epoch = metadata.modified()?.duration_since(UNIX_EPOCH);
+        let nanos = since_epoch.map_or(0, |since| since.as_nanos());
+        Ok(FileState {
+            bytes: metadata.len(),
+            modified: i64::try_from(nanos).unwrap_or(0),
+        })
+    }
 }
 
 impl SourceFiles {
@@ -89,21 +113,32 @@ impl SourceFiles {
         self.columns.iter().any(|name| name == column)
     }
 
-    /// Number of rows, if the files tell it without being read.
-    pub fn rows_hint(&self) -> Option<u64> {
-        let rows = self.heads.iter().map(|head| match head {
-            Head::Parquet(footer) => Some(footer.rows()),
-            Head::Csv { .. } | Head::Jsonl { .. } => None,
-        });
+    /// Number of rows of some of the files, if they tell it without being read.
+    pub fn rows_hint(&self, wanted: impl Fn(usize) -> bool) -> Option<u64> {
+        let heads = self.heads.iter().enumerate();
+        let rows = heads
+            .filter(|(file, _)| wanted(*file))
+            .map(|(_, head)| match head {
+                Head::Parquet(footer) => Some(footer.rows()),
+                Head::Csv { .. } | Head::Jsonl { .. } => None,
+            });
         rows.sum()
     }
 
-    /// Sizes and hashes of the files, in their order.
-    pub fn hash(&self) -> Result<Vec<FileHash>, Error> {
+    /// Names of the columns that any of some files has.
+    pub fn columns_of(&self, wanted: impl Fn(usize) -> bool) -> Vec<String> {
+        let heads = self.heads.iter().enumerate();
+        let heads = heads.filter(|(file, _)| wanted(*file));
+        union_of_names(heads.map(|(_, head)| head))
+    }
+
+    /// Sizes, times and hashes of the files, in their order. Those that are as they were when
+    /// they were `recorded` are not read.
+    pub fn hash(&self, recorded: &HashMap<PathBuf, FileHash>) -> Result<Vec<FileHash>, Error> {
         in_order(
             self.paths
                 .par_iter()
-                .map(|path| self.hash_file(path))
+                .map(|path| self.hash_file(path, recorded))
                 .collect(),
         )
     }
@@ -286,11 +321,22 @@ impl SourceFiles {
             .collect())
     }
 
-    fn hash_file(&self, path: &Path) -> Result<FileHash, Error> {
+    fn hash_file(
+        &self,
+        path: &Path,
+        recorded: &HashMap<PathBuf, FileHash>,
+    ) -> Result<FileHash, Error> {
         let failed = |error| Error::Io {
             path: path.to_owned(),
             error,
         };
+        // Taken before the bytes are read: a change meanwhile shows next time.
+        let state = FileState::of(path).map_err(failed)?;
+        let relative = path.strip_prefix(&self.data_dir).unwrap_or(path);
+        let known = recorded.get(relative).filter(|held| held.state == state);
+        if let Some(known) = known.filter(|_| state.modified != 0) {
+            return Ok(known.clone());
+        }
         let mut hasher = blake3::Hasher::new();
         let mut file = fs::File::open(path).map_err(failed)?;
         let mut block = vec![0; 1 << 20];
@@ -302,8 +348,8 @@ impl SourceFiles {
             }
         }
         Ok(FileHash {
-            path: path.strip_prefix(&self.data_dir).unwrap_or(path).to_owned(),
-            bytes: hasher.count(),
+            path: relative.to_owned(),
+            state,
             blake3: hasher.finalize(),
         })
     }

@@ -95,9 +95,9 @@ pub(super) fn fields(path: &Path, header: &Header, columns: &[Wanted]) -> Result
 }
 
 /// Every name once, in the order of the first file, then of the others.
-pub(super) fn union_of_names(heads: &[Head]) -> Vec<String> {
+pub(super) fn union_of_names<'a>(heads: impl IntoIterator<Item = &'a Head>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in heads.iter().flat_map(Head::names) {
+    for name in heads.into_iter().flat_map(Head::names) {
         if !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }

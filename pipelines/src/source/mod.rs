@@ -38,7 +38,7 @@ mod tests;
 pub use bad_rows::{BadRow, BadRows, Reason};
 pub use chunk::{Chunk, Layout};
 pub use error::Error;
-pub use files::{FileHash, SourceFiles};
+pub use files::{FileHash, FileState, SourceFiles};
 pub use format::Format;
 pub use ipc::{IpcError, Row as IpcRow, rows as ipc_rows};
 pub use scalar::of_text;

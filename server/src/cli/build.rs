@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use anyhow::bail;
+use granary_pipelines::batch::Base;
 use granary_pipelines::build::{self, BuildPlan, Built};
 use granary_pipelines::fold::STATE_FORMAT;
 use granary_pipelines::source::BadRows;
 use granary_pipelines::{Error, Job};
-use granary_registry::{EventTime, FeatureGroup, Label};
+use granary_registry::{Clock, EventTime, FeatureGroup, Label};
 use granary_storage::{AtomicFile, BuilderLock, OfflineStore};
 
 use super::context::{Common, Context};
@@ -68,7 +69,6 @@ pub(super) fn build_all(
     let bad_rows = side.rule();
     let until = context.close_log()?;
     let quiet = |_: granary_pipelines::Progress<'_>| {};
-    let as_of = context.as_of(&context.job(until, &bad_rows, &quiet))?;
     for group in context
         .registry
         .groups
@@ -78,7 +78,8 @@ pub(super) fn build_all(
         let bar = Bar::new(&group.name);
         let follow = |progress: granary_pipelines::Progress<'_>| bar.follow(progress);
         let job = context.job(until, &bad_rows, &follow);
-        let (stage, built) = build_group(&job, lock, group, as_of, args.force, &bar)?;
+        let as_of = || context.as_of(&job);
+        let (stage, built) = build_group(&job, lock, group, &as_of, args.force, &bar)?;
         drop(bar);
         tell(&finish(
             stage,
@@ -94,7 +95,8 @@ pub(super) fn build_all(
     {
         let bar = Bar::new(&label.name);
         let job = context.job(until, &bad_rows, &quiet);
-        let (stage, built) = build_label(&job, lock, label, as_of, args.force, &bar)?;
+        let as_of = || context.as_of(&job);
+        let (stage, built) = build_label(&job, lock, label, &as_of, args.force, &bar)?;
         drop(bar);
         tell(&finish(
             stage,
@@ -123,13 +125,14 @@ fn check_names(context: &Context, names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+type AsOf<'a> = &'a (dyn Fn() -> Result<EventTime, Error> + Sync);
 type Outcome = anyhow::Result<(Stage, Option<Built>)>;
 
 fn build_group(
     job: &Job<'_>,
     lock: &BuilderLock,
     group: &FeatureGroup,
-    as_of: EventTime,
+    as_of: AsOf<'_>,
     force: bool,
     bar: &Bar,
 ) -> Outcome {
@@ -138,14 +141,19 @@ fn build_group(
         group.fingerprint,
         expectations(group)
     );
-    let inputs = || inputs_fingerprint(job, &group.source, &definition, as_of);
+    let inputs = || inputs_fingerprint(job, &group.source, &definition);
     let name = format!("build {}", group.name);
-    if !force && let Some(version) = unchanged(job, &group.name, &inputs)? {
-        return Ok((Stage::skipped(name, version), None));
+    let mut base = None;
+    if !force {
+        if let Some(version) = unchanged(job, &group.name, &inputs, as_of)? {
+            return Ok((Stage::skipped(name, version), None));
+        }
+        base = Base::find(job, group)?;
     }
     let elapsed = || bar.elapsed().as_micros() as u64;
     let plan = BuildPlan {
         as_of,
+        base: base.as_ref(),
         inputs_fingerprint: &inputs,
         elapsed: &elapsed,
     };
@@ -160,19 +168,20 @@ fn build_label(
     job: &Job<'_>,
     lock: &BuilderLock,
     label: &Label,
-    as_of: EventTime,
+    as_of: AsOf<'_>,
     force: bool,
     bar: &Bar,
 ) -> Outcome {
     let definition = format!("{label:?}");
-    let inputs = || inputs_fingerprint(job, &label.source, &definition, as_of);
+    let inputs = || inputs_fingerprint(job, &label.source, &definition);
     let name = format!("build {}", label.name);
-    if !force && let Some(version) = unchanged(job, &label.name, &inputs)? {
+    if !force && let Some(version) = unchanged(job, &label.name, &inputs, as_of)? {
         return Ok((Stage::skipped(name, version), None));
     }
     let elapsed = || bar.elapsed().as_micros() as u64;
     let plan = BuildPlan {
         as_of,
+        base: None,
         inputs_fingerprint: &inputs,
         elapsed: &elapsed,
     };
@@ -191,13 +200,8 @@ fn expectations(group: &FeatureGroup) -> Vec<&[granary_registry::Expectation]> {
         .collect()
 }
 
-/// Equal when a build would give the same: definition, files, log and instant.
-fn inputs_fingerprint(
-    job: &Job<'_>,
-    source: &str,
-    definition: &str,
-    as_of: EventTime,
-) -> Result<String, Error> {
+/// Equal when a build at the same instant would give the same: definition, files and log.
+fn inputs_fingerprint(job: &Job<'_>, source: &str, definition: &str) -> Result<String, Error> {
     let source = job.registry.source(source).expect("checked: sources exist");
     let mut hasher = blake3::Hasher::new();
     hasher.update(definition.as_bytes());
@@ -206,23 +210,25 @@ fn inputs_fingerprint(
         hasher.update(file.blake3.as_bytes());
     }
     hasher.update(&job.log_until.0.to_le_bytes());
-    if job.registry.clock == granary_registry::Clock::Data {
-        hasher.update(&as_of.0.to_le_bytes());
-    }
     hasher.update(job.embedder.id().as_bytes());
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// The current version, if a build would give it again. Inputs are hashed only to compare.
+/// The current version, if a build would give it again. Inputs are hashed only to compare, and
+/// of those only what is not as its manifest says.
 fn unchanged(
     job: &Job<'_>,
-    group: &str,
+    name: &str,
     inputs: &dyn Fn() -> Result<String, Error>,
+    as_of: AsOf<'_>,
 ) -> Result<Option<String>, Error> {
-    let Some(current) = OfflineStore::new(job.data).current(group)? else {
+    let Some(current) = OfflineStore::new(job.data).current(name)? else {
         return Ok(None);
     };
-    let same = current.manifest().inputs_fingerprint == inputs()?;
+    let manifest = current.manifest();
+    job.known.trust(&manifest.inputs);
+    let same = manifest.inputs_fingerprint == inputs()?
+        && (job.registry.clock == Clock::Wall || manifest.as_of == as_of()?.0);
     Ok(same.then(|| current.name().to_owned()))
 }
 
@@ -230,9 +236,11 @@ fn unchanged(
 fn finish(mut stage: Stage, built: Option<&Built>, skipped_rows: u64) -> Stage {
     if let Some(built) = built {
         let manifest = built.version.manifest();
+        let from = manifest.base.as_ref().map(|base| format!(" from {base}"));
         stage.detail = format!(
-            "{}: {} entities, features {}, states {}",
+            "{}{}: {} entities, features {}, states {}",
             built.version.name(),
+            from.unwrap_or_default(),
             show::count(manifest.rows),
             show::bytes(manifest.features_bytes),
             show::bytes(manifest.states_bytes),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use granary_pipelines::source::BadRows;
 use granary_pipelines::text::Embedder;
-use granary_pipelines::{FileHashes, Job, Progress};
+use granary_pipelines::{Error, Job, KnownFiles, Progress};
 use granary_registry::{Clock, EventTime, Registry};
 use granary_storage::{DataDir, Log, LogOptions, Offset};
 
@@ -53,8 +53,8 @@ pub struct Context {
     pub registry_text: String,
     /// Turns text into vectors.
     pub embedder: Arc<dyn Embedder>,
-    /// Hashes of the source files, taken once.
-    pub hashes: FileHashes,
+    /// What was found out of the source files.
+    pub known: KnownFiles,
 }
 
 impl Common {
@@ -67,7 +67,7 @@ impl Common {
             registry,
             registry_text,
             embedder: default_embedder(),
-            hashes: FileHashes::default(),
+            known: KnownFiles::default(),
         })
     }
 
@@ -100,7 +100,7 @@ impl Context {
             log_until,
             embedder: self.embedder.clone(),
             bad_rows,
-            hashes: &self.hashes,
+            known: &self.known,
             progress,
         }
     }
@@ -116,7 +116,7 @@ impl Context {
     }
 
     /// The instant that features are finalized at: the machine's clock or the data's.
-    pub fn as_of(&self, job: &Job<'_>) -> anyhow::Result<EventTime> {
+    pub fn as_of(&self, job: &Job<'_>) -> Result<EventTime, Error> {
         Ok(match self.registry.clock {
             Clock::Wall => WallClock::System.now(),
             Clock::Data => job.data_clock()?.unwrap_or(EventTime(0)),

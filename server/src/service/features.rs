@@ -2,7 +2,7 @@
 //! instant lies before the entity's newest event.
 
 use granary_pipelines::source::BadRows;
-use granary_pipelines::{FileHashes, Job};
+use granary_pipelines::{Job, KnownFiles};
 use granary_registry::EventTime;
 use granary_storage::View;
 
@@ -126,7 +126,7 @@ impl Service {
             log_until: self.log_end(),
             embedder: self.inner.embedder.clone(),
             bad_rows: &BadRows::strict(),
-            hashes: &FileHashes::default(),
+            known: &KnownFiles::default(),
             progress: &|_| {},
         };
         Ok(self

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use crate::log::Offset;
 use crate::{Error, Result};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The description of a version. The writer fills `format`, `group`, `version`,
 /// `rows`, `features_bytes` and `states_bytes` itself.
@@ -38,6 +38,18 @@ pub struct Manifest {
     pub watermark: Option<i64>,
     /// How many entities.
     pub rows: u64,
+    /// How many rows of the source are folded in, copies left out.
+    #[serde(default)]
+    pub events: u64,
+    /// How many copies were left out.
+    #[serde(default)]
+    pub copies: u64,
+    /// The format of the encoded states.
+    #[serde(default)]
+    pub state_format: u8,
+    /// The version whose states this one went on from, if it did not begin anew.
+    #[serde(default)]
+    pub base: Option<String>,
     /// The size of the states' file.
     pub states_bytes: u64,
     /// The size of the features' file.
@@ -61,6 +73,9 @@ pub struct InputFile {
     pub path: String,
     /// Its size.
     pub bytes: u64,
+    /// When it was last changed, in nanoseconds since 1970; 0 if that is not known.
+    #[serde(default)]
+    pub modified: i64,
     /// Its hash, in hex.
     pub blake3: String,
 }

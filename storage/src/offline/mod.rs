@@ -18,7 +18,7 @@ use crate::versions::{Versions, versioned_names};
 pub(crate) use manifest::check_format;
 pub use manifest::{ColumnStatistics, ExpectationOutcome, InputFile, Manifest};
 pub(crate) use parquet_files::{Holds, collect, read_batches, write_parquet};
-pub use version::{StateBatch, States, Version};
+pub use version::{StateBatch, StateRow, States, Version};
 pub use writer::VersionWriter;
 
 const FEATURES: &str = "features.parquet";

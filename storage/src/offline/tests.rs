@@ -29,6 +29,15 @@ fn integers(keys: &[i64]) -> RecordBatch {
         .unwrap()
 }
 
+fn state<'a>(key: &'a [u8], row: &'a [u8]) -> StateRow<'a> {
+    StateRow {
+        key,
+        row,
+        vectors: None,
+        events: 1,
+    }
+}
+
 fn manifest() -> Manifest {
     Manifest {
         fingerprint: "f00".to_owned(),
@@ -38,6 +47,7 @@ fn manifest() -> Manifest {
         inputs: vec![InputFile {
             path: "raw/a.csv".to_owned(),
             bytes: 3,
+            modified: 7,
             blake3: "b3".to_owned(),
         }],
         columns: vec![ColumnStatistics {
@@ -69,10 +79,12 @@ fn a_version_comes_back_as_written() {
     let mut writer = store.begin(&lock, "users").unwrap();
     writer.write_features(&batch(&["a", "b"])).unwrap();
     writer.write_features(&batch(&["c", "d", "e"])).unwrap();
-    writer
-        .append_state(b"a", b"state a", Some(b"vector"))
-        .unwrap();
-    writer.append_state(b"b", b"", None).unwrap();
+    let with_vectors = StateRow {
+        vectors: Some(b"vector"),
+        ..state(b"a", b"state a")
+    };
+    writer.append_state(with_vectors).unwrap();
+    writer.append_state(state(b"b", b"")).unwrap();
     let version = writer.publish(manifest()).unwrap();
 
     assert_eq!(store.groups().unwrap(), ["users"]);
@@ -90,7 +102,7 @@ fn a_version_comes_back_as_written() {
         fs::metadata(version.features_path()).unwrap().len()
     );
     let expected = Manifest {
-        format: 1,
+        format: 2,
         group: found.group.clone(),
         version: found.version.clone(),
         rows: 5,
@@ -143,9 +155,9 @@ fn features_must_ascend_by_key_within_and_across_batches() {
         writer.write_features(&floats.unwrap()),
         Err(Error::KeyColumn { .. })
     ));
-    assert!(matches!(writer.append_state(b"b", b"", None), Ok(())));
+    assert!(matches!(writer.append_state(state(b"b", b"")), Ok(())));
     assert!(matches!(
-        writer.append_state(b"b", b"", None),
+        writer.append_state(state(b"b", b"")),
         Err(Error::KeyOrder { .. })
     ));
 }
@@ -190,7 +202,7 @@ fn a_manifest_of_a_newer_format_is_refused_by_name() {
     // Whatever else the newer format changed.
     fs::write(
         version.path().join(MANIFEST),
-        r#"{"format": 2, "groups": []}"#,
+        r#"{"format": 3, "groups": []}"#,
     )
     .unwrap();
     let error = store.current("g").unwrap_err();
@@ -198,8 +210,8 @@ fn a_manifest_of_a_newer_format_is_refused_by_name() {
         matches!(
             error,
             Error::Format {
-                found: 2,
-                known: 1,
+                found: 3,
+                known: 2,
                 ..
             }
         ),
@@ -232,7 +244,7 @@ proptest! {
     fn states_come_back_in_order_over_any_number_of_batches(
         states in prop::collection::btree_map(
             prop::collection::vec(any::<u8>(), 0..6),
-            (prop::collection::vec(any::<u8>(), 0..40), prop::option::of(prop::collection::vec(any::<u8>(), 0..40))),
+            (prop::collection::vec(any::<u8>(), 0..40), prop::option::of(prop::collection::vec(any::<u8>(), 0..40)), any::<u32>()),
             0..300,
         ),
         copies in prop_oneof![Just(1_usize), Just(100)],
@@ -244,17 +256,21 @@ proptest! {
         writer.write_features(&batch(&["a"])).unwrap();
         let mut expected = Vec::new();
         for copy in 0..copies {
-            for (key, (row, vectors)) in &states {
+            for (key, (row, vectors, events)) in &states {
                 let key = [&[copy as u8], key.as_slice()].concat();
-                writer.append_state(&key, row, vectors.as_deref()).unwrap();
-                expected.push((key, row.clone(), vectors.clone()));
+                let events = u64::from(*events);
+                let vectors = vectors.as_deref();
+                writer.append_state(StateRow { key: &key, row, vectors, events }).unwrap();
+                expected.push((key, row.clone(), vectors.map(<[u8]>::to_vec), events));
             }
         }
         let version = writer.publish(Manifest::default()).unwrap();
         let mut read = Vec::new();
         for batch in version.states().unwrap() {
             let batch = batch.unwrap();
-            read.extend(batch.iter().map(|(key, row, vectors)| (key.to_vec(), row.to_vec(), vectors.map(<[u8]>::to_vec))));
+            read.extend(batch.iter().map(|held| {
+                (held.key.to_vec(), held.row.to_vec(), held.vectors.map(<[u8]>::to_vec), held.events)
+            }));
         }
         prop_assert_eq!(read, expected);
     }

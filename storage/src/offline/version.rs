@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, AsArray, BinaryArray, RecordBatch};
+use arrow::array::{Array, AsArray, BinaryArray, Int64Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::parquet_files::{collect, read_batches};
@@ -30,6 +30,20 @@ pub struct StateBatch {
     keys: BinaryArray,
     rows: BinaryArray,
     vectors: BinaryArray,
+    events: Option<Int64Array>, // since format 2
+}
+
+/// What is kept of one entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateRow<'a> {
+    /// Its key.
+    pub key: &'a [u8],
+    /// Its encoded state.
+    pub row: &'a [u8],
+    /// The vectors of its state.
+    pub vectors: Option<&'a [u8]>,
+    /// How many rows of the source are folded into it.
+    pub events: u64,
 }
 
 impl Version {
@@ -69,7 +83,9 @@ impl Version {
     pub fn states(&self) -> Result<States> {
         let path = self.path.join(STATES);
         let file = File::open(&path).map_err(Error::io("open", &path))?;
-        let batches = read_batches(file, &path, Some(&["key", "row", "vectors"]))?;
+        let columns = ["key", "row", "vectors", "events"];
+        let known = if self.manifest.format < 2 { 3 } else { 4 };
+        let batches = read_batches(file, &path, Some(&columns[..known]))?;
         Ok(States { path, batches })
     }
 }
@@ -103,6 +119,10 @@ impl Iterator for States {
                         keys: column(0, "key")?,
                         rows: column(1, "row")?,
                         vectors: column(2, "vectors")?,
+                        events: batch
+                            .columns()
+                            .get(3)
+                            .and_then(|events| events.as_primitive_opt().cloned()),
                     })
                 }),
         )
@@ -120,17 +140,20 @@ impl StateBatch {
         self.keys.is_empty()
     }
 
-    /// One state: key, row, vectors.
-    pub fn get(&self, index: usize) -> (&[u8], &[u8], Option<&[u8]>) {
-        let vectors = self
-            .vectors
-            .is_valid(index)
-            .then(|| self.vectors.value(index));
-        (self.keys.value(index), self.rows.value(index), vectors)
+    /// One of them.
+    pub fn get(&self, index: usize) -> StateRow<'_> {
+        let is_valid = self.vectors.is_valid(index);
+        let events = self.events.as_ref().map_or(0, |events| events.value(index));
+        StateRow {
+            key: self.keys.value(index),
+            row: self.rows.value(index),
+            vectors: is_valid.then(|| self.vectors.value(index)),
+            events: events.max(0) as u64,
+        }
     }
 
     /// All of them, in key order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8], Option<&[u8]>)> {
+    pub fn iter(&self) -> impl Iterator<Item = StateRow<'_>> {
         (0..self.len()).map(|index| self.get(index))
     }
 }

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use arrow::array::{Array, ArrayBuilder, ArrayRef, AsArray, BinaryBuilder, RecordBatch};
+use arrow::array::{
+    Array, ArrayBuilder, ArrayRef, AsArray, BinaryBuilder, Int64Builder, RecordBatch,
+};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 
 use super::parquet_files::{Holds, write_parquet};
-use super::version::Version;
+use super::version::{StateRow, Version};
 use super::{FEATURES, MANIFEST, Manifest, STATES};
 use crate::versions::Staged;
 use crate::{Error, Result};
@@ -47,6 +49,7 @@ struct States {
     keys: BinaryBuilder,
     rows: BinaryBuilder,
     vectors: BinaryBuilder,
+    events: Int64Builder,
     buffered: usize,
 }
 
@@ -90,24 +93,23 @@ impl VersionWriter {
             .map_or(Ok(()), |features| features.write(batch))
     }
 
-    /// Appends the encoded state of one entity, and its vectors if it has any. Keys ascend.
-    pub fn append_state(&mut self, key: &[u8], row: &[u8], vectors: Option<&[u8]>) -> Result<()> {
-        self.states.append(key, row, vectors)
+    /// Appends the state of one entity. Keys ascend.
+    pub fn append_state(&mut self, state: StateRow<'_>) -> Result<()> {
+        self.states.append(state)
     }
 
     /// Writes features and states at once, a thread each: for a version that is at hand whole.
-    /// A state is a key, its row, and its vectors if it has any.
     pub fn write<'s>(
         &mut self,
         features: &RecordBatch,
-        states: impl Iterator<Item = (&'s [u8], &'s [u8], Option<&'s [u8]>)> + Send,
+        states: impl Iterator<Item = StateRow<'s>> + Send,
     ) -> Result<()> {
         self.features(features.schema())?;
         let (file, rows) = (&mut self.features, &mut self.states);
         thread::scope(|scope| {
             let written = scope.spawn(|| {
-                for (key, row, vectors) in states {
-                    rows.append(key, row, vectors)?;
+                for state in states {
+                    rows.append(state)?;
                 }
                 rows.flush()
             });
@@ -223,6 +225,7 @@ impl States {
             Field::new("key", DataType::Binary, false),
             Field::new("row", DataType::Binary, false),
             Field::new("vectors", DataType::Binary, true),
+            Field::new("events", DataType::Int64, false),
         ]));
         let file = File::create(&path).map_err(Error::io("create", &path))?;
         let file = write_parquet(file, &path, Arc::clone(&schema), Holds::Opaque)?;
@@ -235,11 +238,13 @@ impl States {
             keys: builder(),
             rows: builder(),
             vectors: builder(),
+            events: Int64Builder::new(),
             buffered: 0,
         })
     }
 
-    fn append(&mut self, key: &[u8], row: &[u8], vectors: Option<&[u8]>) -> Result<()> {
+    fn append(&mut self, state: StateRow<'_>) -> Result<()> {
+        let StateRow { key, row, .. } = state;
         match &mut self.last_key {
             Some(last) if last.as_slice() >= key => {
                 return Err(Error::KeyOrder {
@@ -253,8 +258,9 @@ impl States {
         }
         self.keys.append_value(key);
         self.rows.append_value(row);
-        self.vectors.append_option(vectors);
-        self.buffered += key.len() + row.len() + vectors.map_or(0, <[u8]>::len);
+        self.vectors.append_option(state.vectors);
+        self.events.append_value(state.events as i64);
+        self.buffered += key.len() + row.len() + state.vectors.map_or(0, <[u8]>::len);
         if self.buffered >= STATE_BATCH_BYTES || self.keys.len() >= STATE_BATCH_ROWS {
             self.write_buffered()?;
         }
@@ -269,6 +275,7 @@ impl States {
             Arc::new(self.keys.finish()),
             Arc::new(self.rows.finish()),
             Arc::new(self.vectors.finish()),
+            Arc::new(self.events.finish()),
         ];
         self.buffered = 0;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)

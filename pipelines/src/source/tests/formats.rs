@@ -313,7 +313,7 @@ fn chunks_follow_the_row_groups() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = as_parquet(&vec![row; 10], 4);
     let files = file(directory.path(), "t.parquet", &bytes, Layout::default()).unwrap();
-    assert_eq!(files.rows_hint(), Some(10));
+    assert_eq!(files.rows_hint(|_| true), Some(10));
     assert_eq!(files.chunks().unwrap().len(), 3);
     assert_eq!(files.columns(), names());
     let only_counted = files.read(&[], &BadRows::strict()).unwrap();
@@ -330,7 +330,10 @@ fn chunks_follow_the_row_groups() {
 fn hashes_are_of_the_bytes_on_disk() {
     let directory = tempfile::tempdir().unwrap();
     let files = file(directory.path(), "t.csv", b"a\n1\n", Layout::default()).unwrap();
-    let hash = &files.hash().unwrap()[0];
+    let hash = &files.hash(&std::collections::HashMap::new()).unwrap()[0];
     assert_eq!(hash.path.to_str(), Some("t.csv"));
-    assert_eq!((hash.bytes, hash.blake3), (4, blake3::hash(b"a\n1\n")));
+    assert_eq!(
+        (hash.state.bytes, hash.blake3),
+        (4, blake3::hash(b"a\n1\n"))
+    );
 }

@@ -1,0 +1,113 @@
+//! A version to go on from: what it has read is not read again. Its states are one more part
+//! of every entity's history, the first; an entity with an event that is not newer than that
+//! part is tangled like any other, and read again from the beginning.
+
+use granary_registry::FeatureGroup;
+use granary_storage::{LogReader, OfflineStore, Offset, Version};
+
+use super::chunk::Partials;
+use crate::error::Error;
+use crate::fold::{DecodeError, GroupFold, InputFrom, STATE_FORMAT};
+use crate::job::Job;
+use crate::piece::Interner;
+use crate::reading::Since;
+use crate::source::SourceFiles;
+
+/// A version whose states hold for the files that are there.
+#[derive(Debug)]
+pub struct Base {
+    version: Version,
+    /// For each file whether its rows are in the states.
+    files: Vec<bool>,
+}
+
+impl Base {
+    /// The group's current version, if its definition is the group's and everything that it
+    /// read is still there.
+    pub fn find(job: &Job<'_>, group: &FeatureGroup) -> Result<Option<Base>, Error> {
+        let Some(version) = OfflineStore::new(job.data).current(&group.name)? else {
+            return Ok(None);
+        };
+        let manifest = version.manifest();
+        let embedder = manifest.embedder.as_ref();
+        if manifest.fingerprint != group.fingerprint.to_string()
+            || manifest.state_format != STATE_FORMAT
+            || embedder.is_some_and(|embedder| *embedder != job.embedder.id())
+            || !is_in_log(job, manifest.log_offset)?
+        {
+            return Ok(None);
+        }
+        let source = job.source_of(group).0;
+        let hashes = job.files_of(source)?;
+        let is_read: Vec<bool> = hashes
+            .iter()
+            .map(|file| {
+                manifest.inputs.iter().any(|input| {
+                    input.blake3 == *file.blake3.to_hex()
+                        && input.path == *file.path.to_string_lossy()
+                })
+            })
+            .collect();
+        let reads = is_read.iter().filter(|is_read| **is_read).count();
+        if reads != manifest.inputs.len() {
+            return Ok(None);
+        }
+        let files = SourceFiles::find(source, job.data.root())?;
+        let fold = job.compile(group)?;
+        let by_name = |input: &crate::fold::InputSpec| matches!(input.from, InputFrom::Value(..));
+        // Values are taken from the columns that the files have: others would mean others.
+        if fold.inputs.iter().any(by_name)
+            && files.columns_of(|file| is_read[file]) != files.columns()
+        {
+            return Ok(None);
+        }
+        Ok(Some(Base {
+            version,
+            files: is_read,
+        }))
+    }
+
+    /// The version.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// What it has read.
+    pub(crate) fn since(&self) -> Since {
+        Since {
+            files: self.files.clone(),
+            log: self.version.manifest().log_offset,
+        }
+    }
+
+    /// Its states.
+    pub(super) fn partials(&self, interner: &mut Interner) -> Result<Partials, Error> {
+        let mut partials = Partials::default();
+        for batch in self.version.states()? {
+            for state in batch?.iter() {
+                let damaged = |source| Error::State {
+                    key: String::from_utf8_lossy(state.key).into_owned(),
+                    group: self.version.manifest().group.clone(),
+                    source,
+                };
+                let key = std::str::from_utf8(state.key).map_err(|_| {
+                    damaged(DecodeError::Invalid {
+                        what: "key that is no text",
+                        found: 0,
+                    })
+                })?;
+                let newest = GroupFold::newest_of(state.row).map_err(damaged)?;
+                let rows = u32::try_from(state.events).unwrap_or(u32::MAX);
+                partials.push_encoded(interner.number(key), rows, (i64::MIN, newest), &state);
+            }
+        }
+        Ok(partials)
+    }
+}
+
+/// Whether the log goes on from this offset: records that a version has not read are all
+/// there.
+fn is_in_log(job: &Job<'_>, offset: Offset) -> Result<bool, Error> {
+    let first = LogReader::open(job.data.log()).first()?;
+    Ok(first <= offset && offset <= job.log_until)
+}
