@@ -11,23 +11,50 @@ use granary_storage::{Kind, LogReader, Offset};
 
 use crate::error::Error;
 use crate::fold::{Bytes, ColumnBuilder, DecodeError, Sink};
+use crate::origin::Origin;
 use crate::source::{TextAs, Wanted};
 
-/// First byte of every logged event.
+/// First byte of a logged event.
 const EVENT_FORMAT: u8 = 1;
+
+/// First byte of a logged event that says where it came from.
+pub(crate) const EVENT_FROM_FORMAT: u8 = 2;
 
 /// An accepted event: a row of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Name of the source.
-    pub source: String,
+    pub source: Arc<str>,
     /// Columns that are not null, by name.
-    pub fields: Vec<(String, Value)>,
+    pub fields: Vec<(Arc<str>, Value)>,
+}
+
+/// A logged event, cut into its parts.
+pub(crate) struct Parts<'a> {
+    pub(crate) origin: Option<&'a [u8]>,
+    row: &'a [u8],
+    vectors: &'a [u8],
 }
 
 impl Event {
     /// The bytes that go into the log: format, length of the row part, row part, vectors.
     pub fn encode(&self) -> Vec<u8> {
+        let mut head = Sink::default();
+        head.row.push(EVENT_FORMAT);
+        self.encode_parts(head)
+    }
+
+    /// The same with the place it came from between the format and the row part.
+    pub fn encode_from(&self, origin: &Origin) -> Vec<u8> {
+        let mut place = Sink::default();
+        origin.encode(&mut place);
+        let mut head = Sink::default();
+        head.row.push(EVENT_FROM_FORMAT);
+        head.text(&place.row);
+        self.encode_parts(head)
+    }
+
+    fn encode_parts(&self, mut head: Sink) -> Vec<u8> {
         let mut sink = Sink::default();
         sink.text(self.source.as_bytes());
         sink.unsigned(self.fields.len() as u64);
@@ -35,33 +62,20 @@ impl Event {
             sink.text(name.as_bytes());
             sink.value(value);
         }
-        let mut head = Sink::default();
-        head.row.push(EVENT_FORMAT);
         head.text(&sink.row);
         head.row.append(&mut sink.vectors);
         head.row
     }
 
-    /// Reads what `encode` wrote.
+    /// Reads what `encode` or `encode_from` wrote.
     pub fn decode(payload: &[u8]) -> Result<Event, DecodeError> {
-        let mut head = Bytes::new(payload, None);
-        match head.byte()? {
-            EVENT_FORMAT => {}
-            found => {
-                return Err(DecodeError::Invalid {
-                    what: "event format",
-                    found: u64::from(found),
-                });
-            }
-        }
-        let row = head.text()?;
-        let vectors = head.rest();
-        let mut bytes = Bytes::new(row, Some(vectors));
-        let source = String::from_utf8_lossy(bytes.text()?).into_owned();
+        let parts = split(payload)?;
+        let mut bytes = Bytes::new(parts.row, Some(parts.vectors));
+        let source = String::from_utf8_lossy(bytes.text()?).into();
         let count = bytes.length()?;
         let mut fields = Vec::with_capacity(count);
         for _ in 0..count {
-            let name = String::from_utf8_lossy(bytes.text()?).into_owned();
+            let name = String::from_utf8_lossy(bytes.text()?).into();
             fields.push((name, bytes.value()?));
         }
         Ok(Event { source, fields })
@@ -69,9 +83,29 @@ impl Event {
 
     /// The value of a column; null when it has none.
     pub fn field(&self, name: &str) -> &Value {
-        let found = self.fields.iter().find(|(held, _)| held == name);
+        let found = self.fields.iter().find(|(held, _)| &**held == name);
         found.map_or(&Value::Null, |(_, value)| value)
     }
+}
+
+/// Cuts the bytes of a logged event, of either format.
+pub(crate) fn split(payload: &[u8]) -> Result<Parts<'_>, DecodeError> {
+    let mut head = Bytes::new(payload, None);
+    let origin = match head.byte()? {
+        EVENT_FORMAT => None,
+        EVENT_FROM_FORMAT => Some(head.text()?),
+        found => {
+            return Err(DecodeError::Invalid {
+                what: "event format",
+                found: u64::from(found),
+            });
+        }
+    };
+    Ok(Parts {
+        origin,
+        row: head.text()?,
+        vectors: head.rest(),
+    })
 }
 
 /// Events of one source as a batch of the wanted columns.
@@ -148,7 +182,8 @@ mod tests {
     proptest! {
         #[test]
         fn an_event_survives_the_log(source: String, fields in prop::collection::vec((any::<String>(), value()), 0..6)) {
-            let event = Event { source, fields };
+            let fields = fields.into_iter().map(|(name, value)| (name.into(), value)).collect();
+            let event = Event { source: source.into(), fields };
             prop_assert_eq!(Event::decode(&event.encode()), Ok(event));
         }
 

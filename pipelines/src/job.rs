@@ -146,7 +146,7 @@ impl<'a> Job<'a> {
         };
         let mut newest = known.instant;
         event::replay(&log, known.log_until, self.log_until, |_, event| {
-            if event.source == source.name
+            if *event.source == *source.name
                 && let Value::Timestamp(at) = event.field(time)
             {
                 newest = newest.max(Some(at.0));

@@ -22,6 +22,7 @@ mod job; // what every job works on
 mod known; // what a command found out of its files
 mod label; // who is predicted, when, and what came of it
 mod oracle; // features again, from plain rows, by naive code
+mod origin; // the file that an event came from, and the place in it
 mod piece; // rows of a batch with their entities as numbers
 mod reading; // a source on its way in, chunk by chunk
 mod row; // one entity's stored row
@@ -44,6 +45,7 @@ pub use job::{Gathered, Job, Progress};
 pub use known::KnownFiles;
 pub use label::{Part, split};
 pub use lookup::Lookup;
+pub use origin::{FileMark, Origin, newest_origins};
 pub use point_in_time::Spine;
 pub use serving::{OpenRow, Prepared, ServedFeature, ServedGroup, Serving};
 pub use stream::{Rows, StoredRow, Streamed, catch_up, fold_events, key_bytes};

@@ -245,7 +245,7 @@ impl SourceIndex {
         }
         let of_source = events
             .iter()
-            .filter(|(_, event)| event.source == source.name);
+            .filter(|(_, event)| *event.source == *source.name);
         let (offsets, logged): (Vec<Offset>, Vec<Event>) = of_source.cloned().unzip();
         if !logged.is_empty() {
             let mut columns = intake.take(&event::batch(&logged, intake.wanted())?)?;

@@ -245,7 +245,7 @@ impl<'a> Reading<'a> {
             Rows::Of(_) => first,
         };
         event::replay(&log, from, self.job.log_until, |offset, event| {
-            if event.source == self.source.name {
+            if *event.source == *self.source.name {
                 events.push(event);
                 positions.push(offset.0 + 1);
             }

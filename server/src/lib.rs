@@ -11,6 +11,8 @@ pub mod monitor; // what the server counts about itself
 pub mod resp; // the Redis door
 pub mod service; // one function per use case
 
+mod tail; // files that grow
+
 mod doors; // both doors at once
 mod ui; // the page
 

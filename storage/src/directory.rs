@@ -80,6 +80,11 @@ impl DataDir {
         self.root.join("bad_rows")
     }
 
+    /// How far tails had read at an offset of the log.
+    pub fn tails(&self) -> PathBuf {
+        self.root.join("tails.json")
+    }
+
     /// The socket on which a running server takes commands.
     pub fn socket(&self) -> PathBuf {
         self.root.join("granary.sock")
@@ -114,6 +119,18 @@ impl DataDir {
     /// A new side file of skipped rows; it appears when committed.
     pub fn bad_rows_writer(&self, name: &str) -> Result<AtomicFile> {
         writer_in(&self.bad_rows(), "bad rows", name)
+    }
+
+    /// A side file of skipped rows that grows, created if need be.
+    pub fn bad_rows_log(&self, name: &str) -> Result<File> {
+        check_name("bad rows", name)?;
+        create_directory(&self.bad_rows())?;
+        let path = self.bad_rows().join(name);
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(Error::io("open", &path))
     }
 
     /// The lock is the operating system's, on a file that stays: it ends with its process,

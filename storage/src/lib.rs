@@ -30,5 +30,5 @@ pub use offline::{
 pub use online::{
     Bytes, Flush, FullRow, GenerationInfo, GenerationLoader, OnlineOptions, OnlineStore, View,
 };
-pub use publish::{AtomicFile, write_atomic};
+pub use publish::{AtomicFile, read_if_there, write_atomic};
 pub use serving_log::{ServingLog, ServingLogOptions, read_serving_log};

@@ -87,6 +87,15 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
+/// What `write_atomic` wrote; none if there is no such file.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
 /// Creates a directory, and those above it, so that they survive a crash.
 pub(crate) fn create_directory(directory: &Path) -> Result<()> {
     if directory.as_os_str().is_empty() || directory.is_dir() {

@@ -82,8 +82,8 @@ impl Home {
 
     /// The same with more flags.
     pub(crate) fn serve_with(&self, flags: &[&str]) -> Server {
-        let args = ["serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0"];
-        let args = [&args, flags].concat();
+        let mut args = vec!["serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0"];
+        args.extend(flags);
         let mut child = self.command(&args).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // The first line comes when the doors are open.
@@ -126,6 +126,19 @@ impl Server {
     pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Json) {
         let request = agent().post(format!("http://{}{path}", self.http));
         answer(request.send(body).unwrap())
+    }
+
+    /// Status and body of a POST with a content type.
+    pub(crate) fn post_as(&self, path: &str, kind: &str, body: &[u8]) -> (u16, Json) {
+        let request = agent().post(format!("http://{}{path}", self.http));
+        answer(request.content_type(kind).send(body).unwrap())
+    }
+
+    /// Waits until so many events were taken in since the start.
+    pub(crate) fn wait_for_events(&self, accepted: u64) {
+        while self.get("/status").1["events"]["accepted"].as_u64() < Some(accepted) {
+            std::thread::yield_now();
+        }
     }
 
     /// One feature of one user.

@@ -1,6 +1,6 @@
 //! Reads the files that the registry names (CSV, Parquet, JSON lines) as Arrow batches.
 //! Called by the batch build, `materialize` and the reading of labels; nothing else opens
-//! raw inputs.
+//! raw inputs. What a client sends as Arrow or as text is read by the same rules.
 //!
 //! A file is decoded in chunks whose borders depend on the file alone, never on the number
 //! of threads, so that a build merges the same parts in the same order everywhere.
@@ -28,6 +28,8 @@ mod scalar; // the text of one cell -> a number, a bool, an instant, a vector
 mod cast; // the type found in Parquet -> the registry's type
 mod parquet; // row groups -> batches
 
+mod ipc; // Arrow IPC that a client sent -> rows of a source
+
 mod bad_rows; // what happens to rows that cannot be read
 
 #[cfg(test)]
@@ -38,4 +40,6 @@ pub use chunk::{Chunk, Layout};
 pub use error::Error;
 pub use files::{FileHash, FileState, SourceFiles};
 pub use format::Format;
+pub use ipc::{IpcError, Row as IpcRow, rows as ipc_rows};
+pub use scalar::of_text;
 pub use wanted::{TextAs, Wanted};

@@ -3,12 +3,32 @@
 //!
 //! `Ok(None)` is a null: nothing but spaces, or what pandas writes for a missing number.
 
-use granary_registry::{DType, EventTime};
+use granary_registry::{DType, EventTime, Value};
 
 use super::Reason;
 
 /// A value, a null, or the reason why it is neither.
 pub(super) type Parsed<T> = Result<Option<T>, Reason>;
+
+/// The text of a cell as a value of the registry's type, by the rules of CSV: for the doors
+/// that take text instead of files.
+pub fn of_text(text: &[u8], dtype: DType) -> Result<Value, Reason> {
+    let value = match dtype {
+        DType::Int => int(text)?.map(Value::Int),
+        DType::Float => float(text)?.map(Value::Float),
+        DType::Bool => bool(text)?.map(Value::Bool),
+        DType::Timestamp => timestamp(text)?.map(|time| Value::Timestamp(EventTime(time))),
+        DType::Text | DType::Categorical => {
+            let text = std::str::from_utf8(text).map_err(|_| Reason::NotUtf8)?;
+            Some(Value::Text(text.into()))
+        }
+        DType::Vector => {
+            let mut elements = Vec::new();
+            vector(text, &mut elements)?.then(|| Value::Vector(elements.into()))
+        }
+    };
+    Ok(value.unwrap_or(Value::Null))
+}
 
 /// `27`, `-3`, and `27.0`, which is how pandas writes ints of a column with gaps.
 pub(super) fn int(text: &[u8]) -> Parsed<i64> {

@@ -14,13 +14,15 @@ use tokio::sync::watch;
 use super::context::{Common, Context};
 use crate::control::ControlListener;
 use crate::service::{Flusher, Service, ServiceOptions, ServingLogThread};
+use crate::tail::{TailSpec, Tailer};
 
 /// Serve features and predictions over HTTP and RESP
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Examples:
   granary serve
   granary serve --serving-log 0.01                       every hundredth answer, for `granary verify`
-  granary serve --http 127.0.0.1:0 --resp 127.0.0.1:0   free ports, written to <data-dir>/serving.json")]
+  granary serve --http 127.0.0.1:0 --resp 127.0.0.1:0   free ports, written to <data-dir>/serving.json
+  granary serve --tail event_logs=/var/log/shop/events.jsonl   takes every line that is added")]
 pub(super) struct Args {
     #[command(flatten)]
     pub doors: Doors,
@@ -48,6 +50,9 @@ pub(super) struct Doors {
     /// Serve HTTP alone
     #[arg(long, env = "GRANARY_NO_RESP")]
     pub no_resp: bool,
+    /// Follow a file of events as it grows: JSON lines, or CSV with a header; may be repeated
+    #[arg(long, env = "GRANARY_TAIL", value_name = "SOURCE=PATH", value_delimiter = ',', value_parser = TailSpec::parse)]
+    pub tail: Vec<TailSpec>,
     /// How far ahead of the clock an event may be
     #[arg(long, env = "GRANARY_MAX_FUTURE", default_value = "5m", value_name = "SPAN", value_parser = span)]
     pub max_future: Span,
@@ -95,6 +100,7 @@ impl Doors {
 pub(super) struct Bound {
     http: TcpListener,
     resp: Option<TcpListener>,
+    tails: Vec<TailSpec>,
 }
 
 /// Runs it.
@@ -123,7 +129,8 @@ pub(super) fn bind(doors: &Doors) -> anyhow::Result<Bound> {
     } else {
         Some(listen("RESP", "--resp", doors.resp)?)
     };
-    Ok(Bound { http, resp })
+    let tails = doors.tail.clone();
+    Ok(Bound { http, resp, tails })
 }
 
 fn listen(door: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -168,6 +175,7 @@ pub(super) fn serve(
 ) -> anyhow::Result<()> {
     let flusher = Flusher::start(service)?;
     let sampled = ServingLogThread::start(service, serving_log)?;
+    let tailer = Tailer::start(service, &context.data, &bound.tails)?;
     let control = ControlListener::start(&context.data, service)?;
     let serving = json!({
         "pid": std::process::id(),
@@ -181,6 +189,7 @@ pub(super) fn serve(
     ready(&bound)?;
     let outcome = run_doors(service, bound);
     drop(control);
+    drop(tailer);
     drop(sampled);
     drop(flusher);
     // Left behind, it would send clients to a port that nobody listens on.

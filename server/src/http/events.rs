@@ -1,17 +1,32 @@
-//! `POST /events`: JSON or NDJSON to the service's log. Called by `routes`.
+//! `POST /events`: JSON, NDJSON or Arrow IPC to the service's log. Called by `routes`.
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
 
+use super::body::{Room, body};
 use super::error::ApiError;
 use super::features::off_thread;
-use super::input::{Fields, body, parameter, query};
+use super::input::{Fields, parameter, query};
 use super::schema;
 use crate::service::{JsonObject, Service, shown};
 
 /// Longest body of events.
 const EVENTS_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Memory for the bodies of events of all requests at once, until they are answered.
+static ROOM: Room = Room::new(2 * EVENTS_LIMIT);
+
+const LINES: [&str; 4] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+];
+const ARROW: [&str; 2] = [
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.apache.arrow.file",
+];
 
 /// Takes events in: durable, folded in and visible once answered. All or nothing: one bad
 /// event refuses the request.
@@ -27,8 +42,11 @@ const EVENTS_LIMIT: usize = 64 * 1024 * 1024;
         content(
             (schema::EventRequest = "application/json"),
             (String = "application/x-ndjson"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+            (Vec<u8> = "application/vnd.apache.arrow.file"),
         ),
-        description = "One event, an array of events, `{\"source\"?, \"events\": […]}`, or one event per line",
+        description = "One event, an array of events, `{\"source\"?, \"events\": […]}`, one event per line, or \
+                       record batches whose columns are the source's by name, uncompressed",
     ),
     responses(
         (status = 200, body = schema::Receipt),
@@ -44,10 +62,14 @@ pub(super) async fn send(
 ) -> Result<HttpResponse, ApiError> {
     let pairs = query(request.query_string(), &["source"])?;
     let named = parameter(&pairs, "source").map(str::to_owned);
-    let lines = is_ndjson(&request);
-    let body = body(&request, payload, EVENTS_LIMIT).await?;
+    let form = Form::of(&request);
+    let body = body(&request, payload, EVENTS_LIMIT, &ROOM).await?;
     let receipt = off_thread(move || {
-        let Sent { source, events } = Sent::read(&body, lines)?;
+        if form == Form::Arrow {
+            let (bytes, _held) = body.into_parts();
+            return Ok(service.ingest_ipc(named.as_deref(), bytes)?);
+        }
+        let Sent { source, events } = Sent::read(&body, form == Form::Lines)?;
         let source = one_source(named, source)?;
         Ok(service.ingest(source.as_deref(), &events)?)
     })
@@ -59,23 +81,31 @@ pub(super) async fn send(
     }))
 }
 
-fn is_ndjson(request: &HttpRequest) -> bool {
-    let kind = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind
-        .and_then(|kind| kind.split(';').next())
-        .unwrap_or_default()
-        .trim();
-    [
-        "application/x-ndjson",
-        "application/ndjson",
-        "application/jsonl",
-        "application/x-jsonlines",
-    ]
-    .iter()
-    .any(|known| kind.eq_ignore_ascii_case(known))
+/// How a body is written, by its content type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// One JSON value, or several: the content type need not say so.
+    Json,
+    /// One event per line.
+    Lines,
+    /// Arrow IPC, a stream or a file.
+    Arrow,
+}
+
+impl Form {
+    fn of(request: &HttpRequest) -> Form {
+        let kind = request.headers().get(CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()?.split(';').next());
+        let kind = kind.unwrap_or_default().trim();
+        let is = |known: &&str| kind.eq_ignore_ascii_case(known);
+        if LINES.iter().any(is) {
+            Form::Lines
+        } else if ARROW.iter().any(is) {
+            Form::Arrow
+        } else {
+            Form::Json
+        }
+    }
 }
 
 /// What a body holds.

@@ -7,10 +7,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use granary_registry::EventTime;
 use serde_json::Value as Json;
 
+use super::body::body;
 use super::error::ApiError;
 use super::input::{
-    BODY_LIMIT, Fields, MAX_ROWS, body, instant, key, key_name, parameter, position, positions,
-    query,
+    BODY_LIMIT, BODY_ROOM, Fields, MAX_ROWS, instant, key, key_name, parameter, position,
+    positions, query,
 };
 use super::json::{ok, write_list, write_refusal, write_row};
 use super::schema;
@@ -112,7 +113,7 @@ pub(super) async fn many(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = body(&request, payload, BODY_LIMIT).await?;
+    let body = body(&request, payload, BODY_LIMIT, &BODY_ROOM).await?;
     let catalog = service.catalog();
     let batch = Batch::read(&serde_json::from_slice(&body)?, &catalog)?;
     let inline = batch.rows.len() <= INLINE_ROWS && batch.rows.iter().all(|row| row.1.is_none());

@@ -1,16 +1,19 @@
 //! Queries and bodies to checked fields: what is not known is refused by name. Called by every
 //! resource that takes something.
 
-use actix_web::http::header::CONTENT_LENGTH;
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use granary_registry::{EventTime, nearest};
 use serde_json::{Map, Value as Json};
 
+use super::body::Room;
 use super::error::ApiError;
 use crate::service::{Catalog, ServiceError, shown};
 
 /// Longest body, except that of `/events`.
 pub(super) const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// Memory for such bodies of all requests at once.
+pub(super) static BODY_ROOM: Room = Room::new(8 * BODY_LIMIT);
 
 /// Most rows of one request, so that an answer fits in memory.
 pub(super) const MAX_ROWS: usize = 10_000;
@@ -23,28 +26,6 @@ pub(super) fn key_name(catalog: &Catalog) -> &str {
     } else {
         &catalog.key
     }
-}
-
-/// The whole body, whatever its content type.
-pub(super) async fn body(
-    request: &HttpRequest,
-    payload: web::Payload,
-    limit: usize,
-) -> Result<web::Bytes, ApiError> {
-    let announced = request.headers().get(CONTENT_LENGTH);
-    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(ApiError::TooLarge { limit });
-    }
-    let read = payload
-        .to_bytes_limited(limit)
-        .await
-        .map_err(|_| ApiError::TooLarge { limit })?;
-    let body = read.map_err(|error| ApiError::Body(error.to_string()))?;
-    if body.trim_ascii().is_empty() {
-        return Err(ApiError::field("body", "is empty; send a JSON object"));
-    }
-    Ok(body)
 }
 
 /// The parameters of a query, each known and there once.

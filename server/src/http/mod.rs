@@ -11,6 +11,7 @@ mod openapi; // /openapi.json, /docs
 mod predict; // POST /predict
 mod status; // GET /status
 
+mod body; // the bytes of a body, within bounds
 mod input; // queries and bodies -> checked fields
 pub(crate) mod json; // answers -> bytes
 

@@ -3,9 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
 
+use super::body::body;
 use super::error::ApiError;
 use super::features::{few_enough, off_thread};
-use super::input::{BODY_LIMIT, Fields, body, key_name, position};
+use super::input::{BODY_LIMIT, BODY_ROOM, Fields, key_name, position};
 use super::json::{ok, write_list, write_prediction, write_refusal};
 use super::schema;
 use crate::service::{Catalog, Prediction, Service, ServiceError, Subject, of_json, shown};
@@ -37,7 +38,7 @@ pub(super) async fn predict(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = body(&request, payload, BODY_LIMIT).await?;
+    let body = body(&request, payload, BODY_LIMIT, &BODY_ROOM).await?;
     let catalog = service.catalog();
     let asked = Asked::read(&serde_json::from_slice(&body)?, &catalog)?;
     let (asked, found) = if asked.subjects.len() <= INLINE_SUBJECTS {

@@ -75,6 +75,18 @@ pub(super) fn write_status(out: &mut String, status: &Status) -> fmt::Result {
         help,
         status.answers_dropped,
     )?;
+    one(
+        "granary_tail_lines_total",
+        counter,
+        "Lines read from tailed files.",
+        status.tail_lines,
+    )?;
+    one(
+        "granary_tail_bad_lines_total",
+        counter,
+        "Lines of tailed files written to bad_rows instead of taken.",
+        status.tail_bad_lines,
+    )?;
     write_groups(out, &status.groups)
 }
 

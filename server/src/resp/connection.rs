@@ -1,4 +1,5 @@
 //! One client: reads what has arrived, executes all of it, and writes all replies at once.
+//! Events that came together are logged together, on a thread that may wait for the disk.
 //! Called by `listener`.
 
 use std::io;
@@ -7,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::batch::Batch;
 use super::listener::stopped;
 use super::{Command, Parser, Reply, Session, Writer, execute};
 use crate::service::Service;
@@ -47,10 +49,16 @@ pub(super) async fn serve(
             .inc_by(read as u64);
         loop {
             let progress = exchange.answer(&service);
+            if progress == Progress::Log {
+                let (batch, service) = (exchange.take_batch(), service.clone());
+                let logged = tokio::task::spawn_blocking(move || batch.log(&service)).await;
+                exchange.logged(&logged?);
+                continue;
+            }
             stream.write_all(&exchange.writer.out).await?;
             exchange.flushed();
             match progress {
-                Progress::Flush => {}
+                Progress::Flush | Progress::Log => {}
                 Progress::Read => break,
                 Progress::Close => return stream.shutdown().await,
             }
@@ -69,6 +77,8 @@ struct Exchange {
     /// Bytes of `input` already answered.
     answered: usize,
     writer: Writer,
+    /// Events read and not yet logged: their answers come next.
+    batch: Batch,
 }
 
 /// What to do after the replies are out.
@@ -76,6 +86,8 @@ struct Exchange {
 enum Progress {
     /// Go on answering.
     Flush,
+    /// Log the batch, then go on answering.
+    Log,
     /// All complete requests are answered.
     Read,
     /// The client said goodbye or cannot be understood any more.
@@ -90,6 +102,7 @@ impl Exchange {
             input: Vec::new(),
             answered: 0,
             writer: Writer::default(),
+            batch: Batch::default(),
         }
     }
 
@@ -100,9 +113,14 @@ impl Exchange {
             if self.writer.out.len() >= FLUSH {
                 break Progress::Flush;
             }
+            if self.batch.is_full() {
+                break Progress::Log;
+            }
             let bytes = &self.input[self.answered..];
             let length = match self.parser.next(bytes) {
                 Ok(Some(length)) => length,
+                // What is found now is found again, once the events before it are answered.
+                Ok(None) | Err(_) if !self.batch.is_empty() => break Progress::Log,
                 Ok(None) => break Progress::Read,
                 Err(error) => {
                     self.writer.error(&format!("ERR {error}"));
@@ -111,11 +129,22 @@ impl Exchange {
                 }
             };
             let arguments = self.parser.arguments(bytes);
-            self.answered += length;
             if arguments.is_empty() {
+                self.answered += length;
                 continue;
             }
-            let reply = match Command::parse(arguments) {
+            let parsed = Command::parse(arguments);
+            if let Ok((Command::Stream(command), _)) = &parsed {
+                self.batch.add(command, length, service);
+                self.answered += length;
+                commands += 1;
+                continue;
+            }
+            if !self.batch.is_empty() {
+                break Progress::Log;
+            }
+            self.answered += length;
+            let reply = match parsed {
                 Ok((command, _)) => execute(&command, service, &mut self.session),
                 Err(refusal) => Reply::Error(refusal.to_string()),
             };
@@ -129,6 +158,25 @@ impl Exchange {
         self.count(commands, errors);
         self.compact();
         progress
+    }
+
+    fn take_batch(&mut self) -> Batch {
+        std::mem::take(&mut self.batch)
+    }
+
+    /// Writes the answers of a batch.
+    fn logged(&mut self, replies: &[Reply]) {
+        let errors = replies
+            .iter()
+            .filter(|reply| matches!(reply, Reply::Error(_)));
+        self.session
+            .server
+            .metrics
+            .resp_errors
+            .inc_by(errors.count() as u64);
+        for reply in replies {
+            self.writer.write(reply, self.session.protocol);
+        }
     }
 
     /// Counts once for all that was answered, so that a pipeline costs a few atomics.
@@ -175,10 +223,15 @@ mod tests {
             exchange.input.extend_from_slice(piece);
             loop {
                 let progress = exchange.answer(&service);
+                if progress == Progress::Log {
+                    let replies = exchange.take_batch().log(&service);
+                    exchange.logged(&replies);
+                    continue;
+                }
                 heard.extend_from_slice(&exchange.writer.out);
                 exchange.flushed();
                 match progress {
-                    Progress::Flush => {}
+                    Progress::Flush | Progress::Log => {}
                     Progress::Read => break,
                     Progress::Close => return (heard, true),
                 }
@@ -289,6 +342,32 @@ mod tests {
         assert_eq!(heard.len(), 1000 * "$1000\r\n\r\n".len() + 1_000_000);
     }
 
+    #[test]
+    fn each_event_of_a_pipeline_has_its_own_answer_in_its_place() {
+        let said = said(
+            b"XADD events * user_id 7 event_type purchase\nXADD events * user_id 7 event_typ x\n\
+              PING\nXADD review_table * user_id 7 rating much\nXADD event_logs * user_id 8\n\
+              XADD nothing * a 1\nXADD nothing NOMKSTREAM * a 1\n*1\r\nfoo\r\n",
+        );
+        let lines: Vec<&str> = said.split("\r\n").collect();
+        let (first, second) = (lines[1], lines[6]);
+        let number = |id: &str| id.split_once('-').unwrap().1.parse::<u64>().unwrap();
+        assert!(number(first) < number(second), "{said}");
+        assert_eq!(
+            lines[2].split(';').next().unwrap(),
+            "-ERR event_typ: is no column of source \
+            `event_logs`, which has event_id, user_id, timestamp, event_type, metadata"
+        );
+        assert_eq!(lines[3], "+PONG");
+        assert_eq!(lines[4], "-ERR rating: \"much\" is no float");
+        assert_eq!(
+            lines[7],
+            "-ERR there is no stream `nothing`; events go to `events`, `event_logs`, `review_table`"
+        );
+        assert_eq!(lines[8], "$-1");
+        assert_eq!(lines[9], "-ERR Protocol error: expected '$', got 'f'");
+    }
+
     /// Requests whose replies are one line each, so that replies can be counted.
     fn one_liners() -> impl Strategy<Value = Vec<Vec<u8>>> {
         let request = prop_oneof![
@@ -298,6 +377,8 @@ mod tests {
             Just("HLEN user:1".to_owned()),
             Just("CLIENT FOO".to_owned()),
             Just("DEL user:1".to_owned()),
+            Just("XADD nothing * a 1".to_owned()),
+            Just("XADD events * a 1".to_owned()),
             "[a-z]{3,9}( [a-z]{0,3}){0,3}".prop_filter("known", |line| {
                 let name = line.split(' ').next().unwrap();
                 super::super::command::find(name.as_bytes()).is_none()

@@ -1,5 +1,6 @@
 //! What the use cases take and give back: plain types without JSON or RESP shapes.
 
+use std::fmt;
 use std::sync::Arc;
 
 use granary_registry::{DType, EventTime, Value};
@@ -113,6 +114,22 @@ pub struct Receipt {
     pub late: u64,
 }
 
+/// Where an event stands among all: an id that ascends in the order of the log. Shown as the
+/// ids of a Redis stream are, `<milliseconds>-<number>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Of the event, or of the newest event before it if that is later.
+    pub millis: u64,
+    /// Its offset in the log, which ascends by itself.
+    pub offset: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.millis, self.offset)
+    }
+}
+
 /// The state of the server for people and probes.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -140,6 +157,10 @@ pub struct Status {
     pub answers_logged: u64,
     /// Answers that were to be logged and could not.
     pub answers_dropped: u64,
+    /// Lines read from tailed files.
+    pub tail_lines: u64,
+    /// Of these, written to bad_rows instead of taken.
+    pub tail_bad_lines: u64,
     /// The groups served.
     pub groups: Vec<GroupStatus>,
     /// The serving model.

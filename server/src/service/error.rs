@@ -61,6 +61,17 @@ pub enum ServiceError {
     Internal(String),
 }
 
+impl ServiceError {
+    /// The same for another event of a group that failed as a whole: a failure of the disk, or
+    /// of a stored file.
+    pub(super) fn again(&self) -> ServiceError {
+        ServiceError::Internal(match self {
+            ServiceError::Internal(reason) => reason.clone(),
+            other => other.to_string(),
+        })
+    }
+}
+
 fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }

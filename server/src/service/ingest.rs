@@ -5,14 +5,16 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
-use granary_pipelines::{Event, Streamed, fold_events};
-use granary_registry::{EventTime, Registry, Source, Value};
-use granary_storage::{Kind, Log, Offset};
+use granary_pipelines::source::{IpcError, ipc_rows};
+use granary_pipelines::{Event, Origin, Streamed, fold_events};
+use granary_registry::{EventTime, Value};
+use granary_storage::{Kind, Log, MAX_PAYLOAD, Offset};
 
-use super::answer::Receipt;
+use super::answer::{Place, Receipt};
+use super::check::{Checked, Gate};
 use super::error::ServiceError;
 use super::rows::StagedRows;
-use super::{Inner, JsonObject, Service, cell};
+use super::{Inner, JsonObject, Service};
 
 /// Memory that changed rows may take before writers wait for a flush.
 const MOST_STAGED: usize = 128 << 20;
@@ -20,14 +22,22 @@ const MOST_STAGED: usize = 128 << 20;
 /// What only one thread at a time may touch.
 pub(super) struct Writer {
     pub(super) log: Log,
+    /// The instant of the newest event logged.
+    pub(super) newest: EventTime,
 }
 
-/// Events of one request, waiting for their turn.
+/// Events of one source, waiting for their turn.
 pub(super) struct Request {
-    source: String,
     events: Vec<Event>,
     payloads: Vec<Vec<u8>>,
-    answer: mpsc::Sender<Result<Receipt, ServiceError>>,
+    answer: mpsc::Sender<Result<Written, ServiceError>>,
+}
+
+/// What became of a request's events, which are durable.
+#[derive(Debug)]
+pub(super) struct Written {
+    folded: Result<Receipt, ServiceError>,
+    places: Vec<Place>,
 }
 
 impl Service {
@@ -38,122 +48,79 @@ impl Service {
         source: Option<&str>,
         events: &[JsonObject],
     ) -> Result<Receipt, ServiceError> {
+        let gate = self.gate(source)?;
+        let check = |(index, event)| gate.json(event).map_err(|fault| fault.at(index));
+        let events = events.iter().enumerate().map(check);
+        self.ingest_checked(events.collect::<Result<_, _>>()?)
+    }
+
+    /// The same for the rows of an Arrow IPC stream or file.
+    pub fn ingest_ipc(
+        &self,
+        source: Option<&str>,
+        bytes: Vec<u8>,
+    ) -> Result<Receipt, ServiceError> {
+        let gate = self.gate(source)?;
         let definition = self.inner.definition();
-        let registry = &definition.registry;
-        let source = event_source(registry, source)?;
-        let entity = registry.entity(&source.entity);
-        let key = entity.map_or("", |entity| entity.key.as_str());
-        let limit = self.newest_allowed();
-        let mut checked = Vec::with_capacity(events.len());
-        for (index, event) in events.iter().enumerate() {
-            checked.push(self.check_event(source, key, index, event, limit)?);
+        let source = definition.registry.source(gate.source());
+        let source = source.ok_or_else(|| {
+            ServiceError::Busy("the registry has just changed; send the events again".to_owned())
+        })?;
+        let rows = ipc_rows(bytes, source).map_err(|error| refuse_ipc(&gate, &error))?;
+        let check = |(index, row)| gate.finish(row).map_err(|fault| fault.at(index));
+        let events = rows.into_iter().enumerate().map(check);
+        self.ingest_checked(events.collect::<Result<_, _>>()?)
+    }
+
+    /// Each of the events by itself, with one sync for all. Blocks for it.
+    pub fn ingest_each(&self, events: Vec<Checked>) -> Vec<Result<Place, ServiceError>> {
+        let mut counts = Vec::new();
+        let mut waiting = Vec::new();
+        let mut events = events.into_iter().map(|Checked(event)| event).peekable();
+        while let Some(first) = events.next() {
+            let source = first.source.clone();
+            let mut run = vec![first];
+            while let Some(event) = events.next_if(|event| event.source == source) {
+                run.push(event);
+            }
+            counts.push(run.len());
+            let payloads = run.iter().map(Event::encode).collect();
+            waiting.push((run, payloads));
         }
-        if checked.is_empty() {
+        let written = self.inner.submit(waiting);
+        let each = written.into_iter().zip(counts).flat_map(|(run, count)| {
+            let places = run.and_then(|written| written.folded.map(|_| written.places));
+            match places {
+                Ok(places) => places.into_iter().map(Ok).collect::<Vec<_>>(),
+                Err(error) => (0..count).map(|_| Err(error.again())).collect(),
+            }
+        });
+        each.collect()
+    }
+
+    /// Events of one source, each with the place in the file that it was read from. On an
+    /// error none was logged.
+    pub fn ingest_from(&self, events: Vec<(Checked, Origin)>) -> Result<(), ServiceError> {
+        let payload = |(Checked(event), origin): &(Checked, Origin)| event.encode_from(origin);
+        let payloads = events.iter().map(payload).collect();
+        let events = events.into_iter().map(|(Checked(event), _)| event);
+        let mut written = self.inner.submit(vec![(events.collect(), payloads)]);
+        let written = written.pop().unwrap_or_else(|| Err(unwritten()))?;
+        if let Err(error) = written.folded {
+            tracing::error!(%error, "events are logged, and will count after the next push");
+        }
+        Ok(())
+    }
+
+    fn ingest_checked(&self, events: Vec<Checked>) -> Result<Receipt, ServiceError> {
+        if events.is_empty() {
             return Ok(Receipt::default());
         }
-        let (answer, answered) = mpsc::channel();
-        let payloads = checked.iter().map(Event::encode).collect();
-        let request = Request {
-            source: source.name.clone(),
-            events: checked,
-            payloads,
-            answer,
-        };
-        lock(&self.inner.waiting).push(request);
-        // Whoever gets the writer first takes everyone's events along: the wait for a sync
-        // is what gathers the next group.
-        {
-            let mut writer = lock(&self.inner.writer);
-            let group = std::mem::take(&mut *lock(&self.inner.waiting));
-            if !group.is_empty() {
-                self.inner.write_group(&mut writer, group);
-            }
-        }
-        answered.recv().unwrap_or_else(|_| {
-            Err(ServiceError::Internal(
-                "the group of this request was not written".to_owned(),
-            ))
-        })
-    }
-
-    /// The instant past which an event is refused as coming from the future.
-    fn newest_allowed(&self) -> EventTime {
-        EventTime(
-            self.inner
-                .wall
-                .now()
-                .0
-                .saturating_add(self.inner.max_future.0),
-        )
-    }
-
-    fn check_event(
-        &self,
-        source: &Source,
-        key: &str,
-        index: usize,
-        event: &JsonObject,
-        limit: EventTime,
-    ) -> Result<Event, ServiceError> {
-        let wrong = |field: &str, reason: String| ServiceError::BadInput {
-            field: format!("events[{index}].{field}"),
-            reason,
-        };
-        let mut fields = Vec::with_capacity(event.len());
-        for (name, value) in event {
-            let column = source.columns.iter().find(|column| column.name == *name);
-            let column = column.ok_or_else(|| {
-                let names: Vec<&str> = source
-                    .columns
-                    .iter()
-                    .map(|column| column.name.as_str())
-                    .collect();
-                let names = names.join(", ");
-                wrong(
-                    name,
-                    format!(
-                        "is no column of source `{}`, which has {names}",
-                        source.name
-                    ),
-                )
-            })?;
-            let value = cell::of_json(value, column.dtype).map_err(|reason| wrong(name, reason))?;
-            if !value.is_null() {
-                fields.push((name.clone(), value));
-            }
-        }
-        let time_column = source.event_time.as_deref().unwrap_or_default();
-        let mut event = Event {
-            source: source.name.clone(),
-            fields,
-        };
-        match event.field(time_column) {
-            Value::Timestamp(time) if *time > limit => {
-                return Err(ServiceError::FutureEvent { index, time: *time });
-            }
-            Value::Timestamp(_) => {}
-            _ => event
-                .fields
-                .push((time_column.to_owned(), Value::Timestamp(self.now()))),
-        }
-        if granary_pipelines::key_bytes(event.field(key)).is_none() {
-            return Err(wrong(
-                key,
-                "is missing; every event needs its entity's key".to_owned(),
-            ));
-        }
-        if let Some(id) = &source.id
-            && event.field(id).is_null()
-        {
-            event.fields.push((id.clone(), self.generated_id()));
-        }
-        Ok(event)
-    }
-
-    /// An id for an event that came without one: no two are alike, so none is a copy.
-    fn generated_id(&self) -> Value {
-        let number = self.inner.generated.fetch_add(1, Ordering::Relaxed);
-        Value::Text(format!("granary-{}-{number}", self.inner.started.0).into())
+        let events: Vec<Event> = events.into_iter().map(|Checked(event)| event).collect();
+        let payloads = events.iter().map(Event::encode).collect();
+        let mut written = self.inner.submit(vec![(events, payloads)]);
+        let written = written.pop().unwrap_or_else(|| Err(unwritten()));
+        written.and_then(|written| written.folded)
     }
 
     /// Seals the log's segment: everything before the offset is in closed ones.
@@ -167,7 +134,64 @@ impl Service {
     }
 }
 
+fn refuse_ipc(gate: &Gate, error: &IpcError) -> ServiceError {
+    let field = match error {
+        IpcError::Malformed(_) | IpcError::TooMuch(_) => "body".to_owned(),
+        IpcError::UnknownColumn { column } => return gate.unknown(column).into(),
+        IpcError::Twice { column } | IpcError::ColumnType { column, .. } => column.clone(),
+        IpcError::Cell { row, column, .. } => format!("events[{row}].{column}"),
+    };
+    ServiceError::BadInput {
+        field,
+        reason: error.to_string(),
+    }
+}
+
+fn unwritten() -> ServiceError {
+    ServiceError::Internal("the group of this request was not written".to_owned())
+}
+
 impl Inner {
+    /// Queues events with the bytes they are logged as, and waits until they are durable. Each
+    /// list has one source. The queue is as long as there are threads waiting here, and what
+    /// they hold is bounded by their doors.
+    pub(super) fn submit(
+        &self,
+        lists: Vec<(Vec<Event>, Vec<Vec<u8>>)>,
+    ) -> Vec<Result<Written, ServiceError>> {
+        let mut answers = Vec::with_capacity(lists.len());
+        let mut requests = Vec::with_capacity(lists.len());
+        for (events, payloads) in lists {
+            let (answer, answered) = mpsc::channel();
+            answers.push(answered);
+            // Found out while appending, it would take the others of the group along.
+            if let Some(index) = payloads.iter().position(|bytes| bytes.len() > MAX_PAYLOAD) {
+                let field = format!("events[{index}]");
+                let reason = format!("takes more than {MAX_PAYLOAD} bytes");
+                let _ = answer.send(Err(ServiceError::BadInput { field, reason }));
+                continue;
+            }
+            requests.push(Request {
+                events,
+                payloads,
+                answer,
+            });
+        }
+        lock(&self.waiting).extend(requests);
+        // Whoever gets the writer first takes everyone's events along: the wait for a sync
+        // is what gathers the next group.
+        {
+            let mut writer = lock(&self.writer);
+            let group = std::mem::take(&mut *lock(&self.waiting));
+            if !group.is_empty() {
+                self.write_group(&mut writer, group);
+            }
+        }
+        let wait =
+            |answered: mpsc::Receiver<_>| answered.recv().unwrap_or_else(|_| Err(unwritten()));
+        answers.into_iter().map(wait).collect()
+    }
+
     /// Appends every request's events, syncs once, folds them in the log's order, answers.
     fn write_group(&self, writer: &mut Writer, group: Vec<Request>) {
         let logged = append(&mut writer.log, &group);
@@ -187,8 +211,9 @@ impl Inner {
         let end = writer.log.end();
         self.logged.append(end);
         for (request, offsets) in group.into_iter().zip(offsets) {
-            let folded = self.fold(&request.source, &request.events, &offsets);
-            let answer = folded.map(|streamed| {
+            let places = self.places(writer, &request.events, &offsets);
+            let folded = self.fold(&request.events, &offsets);
+            let folded = folded.map(|streamed| {
                 let accepted = request.events.len() as u64;
                 self.counters
                     .accepted
@@ -209,10 +234,29 @@ impl Inner {
                 self.logged.fold(Offset(last));
             }
             // A client that went away needs no answer; its events are in the log.
-            let _ = request.answer.send(answer);
+            let _ = request.answer.send(Ok(Written { folded, places }));
         }
         self.logged.fold(end);
         self.hold_back(writer);
+    }
+
+    /// The places of logged events, whose positions are one past their offsets.
+    fn places(&self, writer: &mut Writer, events: &[Event], positions: &[u64]) -> Vec<Place> {
+        let definition = self.definition();
+        let source = events
+            .first()
+            .and_then(|event| definition.registry.source(&event.source));
+        let time = source.and_then(|source| source.event_time.as_deref());
+        let place = |(event, position): (&Event, &u64)| {
+            if let Value::Timestamp(time) = event.field(time.unwrap_or_default()) {
+                writer.newest = writer.newest.max(*time);
+            }
+            Place {
+                millis: u64::try_from(writer.newest.0 / 1_000).unwrap_or(0),
+                offset: position - 1,
+            }
+        };
+        events.iter().zip(positions).map(place).collect()
     }
 
     /// A flush that lags holds writers back: past the bound they wait for one of their own.
@@ -227,60 +271,26 @@ impl Inner {
 
     /// Folds logged events into the rows that are served. Before the first push there are
     /// none; the events then count from the next build on.
-    fn fold(
-        &self,
-        source: &str,
-        events: &[Event],
-        positions: &[u64],
-    ) -> Result<Streamed, ServiceError> {
-        let Some(generation) = self.generation() else {
+    fn fold(&self, events: &[Event], positions: &[u64]) -> Result<Streamed, ServiceError> {
+        let (Some(generation), Some(first)) = (self.generation(), events.first()) else {
             return Ok(Streamed::default());
         };
         let mut rows = StagedRows {
             store: &self.store,
             generation: generation.number,
         };
-        let streamed = fold_events(&generation.serving, source, events, positions, &mut rows)?;
+        let streamed = fold_events(
+            &generation.serving,
+            &first.source,
+            events,
+            positions,
+            &mut rows,
+        )?;
         if let Some(newest) = streamed.newest {
             self.advance_clock(EventTime(newest.saturating_add(1)));
         }
         Ok(streamed)
     }
-}
-
-/// The source that a request names, or the only one there is to name.
-fn event_source<'a>(
-    registry: &'a Registry,
-    name: Option<&str>,
-) -> Result<&'a Source, ServiceError> {
-    let takes_events = |source: &&Source| {
-        source.event_time.is_some()
-            && registry
-                .groups
-                .iter()
-                .any(|group| group.source == source.name)
-    };
-    let known = || {
-        let names: Vec<&str> = registry
-            .sources
-            .iter()
-            .filter(takes_events)
-            .map(|source| source.name.as_str())
-            .collect();
-        names.join("`, `")
-    };
-    let found = match name {
-        Some(name) => registry.source(name).filter(takes_events),
-        None => registry.sources.iter().find(takes_events),
-    };
-    found.ok_or_else(|| ServiceError::BadInput {
-        field: "source".to_owned(),
-        reason: format!(
-            "`{}` takes no events; those that do: `{}`",
-            name.unwrap_or("(none given)"),
-            known()
-        ),
-    })
 }
 
 /// One sync for all requests of a group. Gives back the positions of their events.

@@ -3,6 +3,7 @@
 
 mod answer; // what the use cases take and give back
 mod cell; // JSON values by the registry's types
+mod check; // the fields of a row -> an event that may be logged
 mod clock; // where "now" comes from
 mod definition; // the registry in force
 mod error; // why a use case was refused
@@ -10,6 +11,7 @@ mod features; // reading features
 mod flush; // changed rows to disk, in the background
 mod generation; // what is served, with its folds compiled
 mod ingest; // taking events in, log first
+mod origins; // how far each tail has read
 mod open; // from files to a service
 mod predict; // churn probabilities
 mod push; // offline versions become the generation served
@@ -19,15 +21,17 @@ mod served; // an answer that can be computed again
 mod status; // for people and probes
 
 pub use answer::{
-    Catalog, CatalogFeature, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin, Prediction,
-    Receipt, Status, Subject,
+    Catalog, CatalogFeature, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin, Place,
+    Prediction, Receipt, Status, Subject,
 };
 pub use cell::{of_json, shown};
+pub use check::{Checked, Fault, Gate};
 pub use clock::WallClock;
 pub use error::ServiceError;
 pub use flush::Flusher;
 pub use generation::{GenerationMeta, LoadedVersion};
 pub use open::{ServiceOptions, default_embedder};
+pub use origins::Origins;
 pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};
 pub use push::{PushReport, PushRequest};
 pub use sampling::ServingLogThread;
@@ -90,6 +94,8 @@ struct Counters {
     accepted: AtomicU64,
     duplicates: AtomicU64,
     late: AtomicU64,
+    tail_lines: AtomicU64,
+    tail_bad_lines: AtomicU64,
 }
 
 impl Service {

@@ -89,7 +89,7 @@ impl Service {
             generation: RwLock::new(generation),
             model: RwLock::new(None),
             waiting: Mutex::new(Vec::new()),
-            writer: Mutex::new(Writer { log }),
+            writer: Mutex::new(Writer { log, newest: clock }),
             data_clock: AtomicI64::new(clock.0),
             wall: options.wall,
             max_future: options.max_future,
@@ -134,6 +134,8 @@ impl Inner {
         )?;
         if let Some(newest) = streamed.newest {
             self.advance_clock(EventTime(newest.saturating_add(1)));
+            let mut writer = super::ingest::lock(&self.writer);
+            writer.newest = writer.newest.max(EventTime(newest));
         }
         if streamed.folded + streamed.late + streamed.duplicates > 0 {
             tracing::info!(events = streamed.folded, "replayed the tail of the log");

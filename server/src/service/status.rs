@@ -33,6 +33,8 @@ impl Service {
             events_late: load(&inner.counters.late),
             answers_logged,
             answers_dropped,
+            tail_lines: load(&inner.counters.tail_lines),
+            tail_bad_lines: load(&inner.counters.tail_bad_lines),
             groups: generation.as_ref().map_or_else(Vec::new, |generation| {
                 let versions = generation.meta.versions.iter();
                 versions

@@ -90,14 +90,14 @@ pub(crate) struct Bench {
 
 fn logged(raw: &Raw) -> Event {
     let mut fields = vec![
-        ("user_id".to_owned(), Value::Text("u".into())),
-        ("at".to_owned(), Value::Timestamp(EventTime(raw.time))),
-        ("id".to_owned(), Value::Text(raw.id.to_string().into())),
-        ("kind".to_owned(), Value::Text(KINDS[raw.kind].into())),
+        ("user_id".into(), Value::Text("u".into())),
+        ("at".into(), Value::Timestamp(EventTime(raw.time))),
+        ("id".into(), Value::Text(raw.id.to_string().into())),
+        ("kind".into(), Value::Text(KINDS[raw.kind].into())),
     ];
     if let (Some(amount), Some(vector)) = (raw.amount, raw.vector()) {
-        fields.push(("amount".to_owned(), Value::Int(i64::from(amount))));
-        fields.push(("vector".to_owned(), vector));
+        fields.push(("amount".into(), Value::Int(i64::from(amount))));
+        fields.push(("vector".into(), vector));
     }
     Event {
         source: "events".into(),

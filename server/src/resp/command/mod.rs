@@ -10,6 +10,7 @@ pub(super) mod hash; // HGETALL, HGET …
 pub(super) mod keys; // EXISTS, SCAN, TYPE …
 pub(super) mod scan; // the options of SCAN and HSCAN
 pub(super) mod server; // INFO, CONFIG, COMMAND …
+pub(super) mod stream; // XADD
 pub(super) mod write; // what would change a key
 
 pub(super) use connection::ConnectionCommand;
@@ -17,6 +18,7 @@ pub(super) use hash::HashCommand;
 pub(super) use keys::KeyCommand;
 pub(super) use scan::ScanOptions;
 pub(super) use server::ServerCommand;
+pub(super) use stream::StreamCommand;
 pub(super) use write::WriteCommand;
 
 /// A well-formed request, borrowing from the read buffer.
@@ -30,6 +32,8 @@ pub enum Command<'a> {
     Keys(KeyCommand<'a>),
     /// About the fields of one key.
     Hash(HashCommand<'a>),
+    /// Appends an event.
+    Stream(StreamCommand<'a>),
     /// Would change a key.
     Write(WriteCommand<'a>),
 }
@@ -74,6 +78,15 @@ pub enum Refusal {
     /// Of `HELLO`.
     #[error("ERR Syntax error in HELLO option '{0}'")]
     HelloOption(String),
+    /// Of `XADD`.
+    #[error("ERR Invalid stream ID specified as stream command argument")]
+    StreamId,
+    /// Of `XADD`.
+    #[error("ERR the id of an event is its place in the log, so none can be given; use *")]
+    ExplicitId,
+    /// Of `XADD`.
+    #[error("ERR MAXLEN and MINID are not taken: the log keeps every event")]
+    Trimming,
     /// Of `CLIENT SETINFO`.
     #[error("ERR Unrecognized option '{0}'")]
     SetInfoOption(String),
@@ -109,6 +122,7 @@ static TABLE: LazyLock<Vec<&'static Spec>> = LazyLock::new(|| {
         server::SPECS,
         keys::SPECS,
         hash::SPECS,
+        stream::SPECS,
         write::SPECS,
     ];
     let mut table: Vec<&Spec> = families.into_iter().flatten().collect();

@@ -6,6 +6,7 @@ mod hash; // HGETALL, HGET …
 mod info; // the text of INFO
 mod keys; // EXISTS, SCAN, TYPE …
 mod server; // DBSIZE, TIME, COMMAND …
+mod stream; // XADD
 mod write; // refused, with the right way
 
 use super::{Command, Reply, Session};
@@ -18,6 +19,7 @@ pub fn execute(command: &Command<'_>, service: &Service, session: &mut Session) 
         Command::Server(command) => server::execute(command, service, session),
         Command::Keys(command) => keys::execute(command, service, session),
         Command::Hash(command) => hash::execute(command, service),
+        Command::Stream(command) => Ok(stream::execute(command, service)),
         Command::Write(command) => Ok(write::execute(command, &service.catalog())),
     };
     done.unwrap_or_else(|error| refuse(&error))
@@ -61,7 +63,7 @@ fn exists(service: &Service, catalog: &Catalog, key: &[u8]) -> Result<bool, Serv
 }
 
 /// The one place where the service's refusals become Redis errors.
-fn refuse(error: &ServiceError) -> Reply {
+pub(super) fn refuse(error: &ServiceError) -> Reply {
     let code = match error {
         ServiceError::UnknownEntity { .. }
         | ServiceError::UnknownFeature { .. }

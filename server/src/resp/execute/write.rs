@@ -28,7 +28,7 @@ fn right_way(command: &str) -> &'static str {
             "rows do not expire; set max_age on the feature group in the registry"
         }
         "hset" | "hmset" | "hsetnx" | "hdel" | "hincrby" | "hincrbyfloat" => {
-            "features follow from the data; send events to POST /events, or change the raw \
+            "features follow from the data; send events by POST /events or XADD, or change the raw \
              tables and run `granary build` and `granary push`"
         }
         _ => "its prefix is reserved for rows of features; choose another key",

@@ -1,0 +1,94 @@
+//! Lines that are no events: written down with their place and reason, and told once a burst.
+//! Called by `tail`, before it goes on behind them.
+
+use std::fs::File;
+use std::io::Write;
+
+use granary_storage::DataDir;
+use serde::Serialize;
+
+use super::lines::Refusal;
+use crate::service::ServiceError;
+
+/// The side file, within the directory of skipped rows.
+const FILE: &str = "tails.jsonl";
+
+/// Most of a line that is written down.
+const SHOWN: usize = 64 << 10;
+
+/// The bad lines of all tails.
+pub(super) struct BadLines {
+    file: File,
+    pending: Vec<u8>,
+}
+
+/// A bad line and where it stood.
+pub(super) struct BadLine<'a> {
+    pub(super) source: &'a str,
+    pub(super) file: &'a str,
+    pub(super) inode: u64,
+    /// Where it begins.
+    pub(super) offset: u64,
+    pub(super) refusal: &'a Refusal,
+    pub(super) raw: &'a [u8],
+}
+
+#[derive(Serialize)]
+struct SideLine<'a> {
+    source: &'a str,
+    file: &'a str,
+    inode: u64,
+    offset: u64,
+    column: Option<&'a str>,
+    reason: &'a str,
+    raw: &'a str,
+}
+
+impl BadLines {
+    pub(super) fn open(data: &DataDir) -> granary_storage::Result<BadLines> {
+        Ok(BadLines {
+            file: data.bad_rows_log(FILE)?,
+            pending: Vec::new(),
+        })
+    }
+
+    /// Notes a line; `keep` writes it.
+    pub(super) fn note(&mut self, line: &BadLine<'_>) -> Result<(), ServiceError> {
+        let raw = String::from_utf8_lossy(&line.raw[..line.raw.len().min(SHOWN)]);
+        let side = SideLine {
+            source: line.source,
+            file: line.file,
+            inode: line.inode,
+            offset: line.offset,
+            column: line.refusal.column.as_deref(),
+            reason: &line.refusal.reason,
+            raw: &raw,
+        };
+        serde_json::to_writer(&mut self.pending, &side).map_err(failed)?;
+        self.pending.push(b'\n');
+        Ok(())
+    }
+
+    /// Makes what was noted durable.
+    pub(super) fn keep(&mut self) -> Result<(), ServiceError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        // One write, so that a crash leaves at most the last line unfinished.
+        let written = self.file.write_all(&self.pending);
+        written
+            .and_then(|()| self.file.sync_data())
+            .map_err(failed)?;
+        self.forget();
+        Ok(())
+    }
+
+    /// Drops what was noted: the lines are read again.
+    pub(super) fn forget(&mut self) {
+        self.pending = Vec::new();
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> ServiceError {
+    ServiceError::Internal(format!("write bad_rows/{FILE}: {error}"))
+}
