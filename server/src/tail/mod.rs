@@ -177,12 +177,10 @@ impl Tails {
             return Ok(false);
         }
         let chunk = tail.read(&self.service, &self.buffer, &found, &mut self.bad)?;
-        if tail.told == Some(tail.follower.offset()) {
-            self.bad.forget();
-        }
         let bad = chunk.bad;
         self.bad.keep()?;
-        tail.told = Some(tail.follower.offset());
+        let begin = tail.follower.offset();
+        tail.told = Some(begin..begin + self.buffer.len() as u64);
         if !chunk.events.is_empty() {
             self.service.ingest_from(chunk.events)?;
         }

@@ -1,5 +1,6 @@
 //! One tailed file: its lines to events and bad lines, with their places. Called by `tail`.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ pub(super) struct Tail {
     pub(super) path: String,
     form: Form,
     pub(super) follower: Follower,
-    /// Where a chunk begins whose bad lines are written down, though it was not taken.
-    pub(super) told: Option<u64>,
+    /// A chunk that was not taken, though its bad lines are written down.
+    pub(super) told: Option<Range<u64>>,
     /// Bad lines in a row, and failures in a row, are told once.
     pub(super) bad_burst: bool,
     pub(super) failing: bool,
@@ -76,6 +77,7 @@ impl Tail {
             bad: 0,
             first_bad: None,
         };
+        let first = self.follower.offset();
         let mut begin = 0;
         if self.follower.is_within_line() {
             begin = memchr::memchr(b'\n', buffer).map_or(buffer.len(), |end| end + 1);
@@ -84,7 +86,7 @@ impl Tail {
             let end = memchr::memchr(b'\n', &buffer[begin..]);
             let end = end.map_or(buffer.len(), |end| begin + end);
             let line = &buffer[begin..end];
-            let offset = self.follower.offset() + begin as u64;
+            let offset = first + begin as u64;
             begin = end + 1;
             let header = self.form == Form::Csv && offset == 0;
             if header || line.trim_ascii().is_empty() {
@@ -97,24 +99,33 @@ impl Tail {
             };
             match event {
                 Ok(event) => {
-                    let next = self.follower.offset() + begin.min(buffer.len()) as u64;
+                    let next = first + begin.min(buffer.len()) as u64;
                     chunk.events.push((event, self.origin(next, whole)));
                 }
                 Err(refusal) => {
-                    bad.note(&BadLine {
-                        source: &self.source,
-                        file: &self.path,
-                        inode: whole.inode,
-                        offset,
-                        refusal: &refusal,
-                        raw: line,
-                    })?;
+                    if !self.is_told(offset) {
+                        bad.note(&BadLine {
+                            source: &self.source,
+                            file: &self.path,
+                            inode: whole.inode,
+                            offset,
+                            refusal: &refusal,
+                            raw: line,
+                        })?;
+                    }
                     chunk.bad += 1;
                     chunk.first_bad.get_or_insert(refusal);
                 }
             }
         }
         Ok(chunk)
+    }
+
+    /// Whether a bad line at an offset is written down since an attempt that failed.
+    fn is_told(&self, offset: u64) -> bool {
+        let begin = self.follower.offset();
+        let told = self.told.as_ref().filter(|told| told.start == begin);
+        told.is_some_and(|told| told.contains(&offset))
     }
 
     /// What the log shall say of a line that ends before `next`; `whole` is the file's mark
