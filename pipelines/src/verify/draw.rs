@@ -12,8 +12,12 @@ use crate::piece::Piece;
 use crate::reading::Reading;
 use crate::synth::random::Random;
 
-/// Instants of one entity, which cost little more than one: its history is found once.
-const INSTANTS: u64 = 16;
+/// Instants of one entity, at least and at most. Many cost little more than one, because its
+/// history is found once.
+const INSTANTS: (u64, u64) = (16, 64);
+
+/// So many entities are drawn before they get more than the fewest instants.
+const ENTITIES: u64 = 1_000;
 
 /// How far past an entity's newest event it may be asked for.
 const AHEAD: f64 = 60.0 * Span::DAY.0 as f64;
@@ -42,7 +46,8 @@ impl Draw {
     /// Some of the entities, each once.
     pub fn entities(self, mut keys: Vec<Arc<str>>) -> Vec<Arc<str>> {
         let mut random = Random::stream(self.seed, 0);
-        let wanted = self.samples.div_ceil(INSTANTS).min(keys.len() as u64) as usize;
+        let instants = (self.samples / ENTITIES).clamp(INSTANTS.0, INSTANTS.1);
+        let wanted = self.samples.div_ceil(instants).min(keys.len() as u64) as usize;
         for place in 0..wanted {
             let from = place + random.below(keys.len() - place);
             keys.swap(place, from);
