@@ -11,6 +11,7 @@ pub mod monitor; // what the server counts about itself
 pub mod resp; // the Redis door
 pub mod service; // one function per use case
 
+mod background; // threads that end when they are told to
 mod tail; // files that grow
 
 mod doors; // both doors at once

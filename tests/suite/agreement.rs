@@ -14,11 +14,16 @@ pub(crate) struct Dice(pub u64);
 
 impl Dice {
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        // 31 bits alone are half an hour of microseconds.
+        (self.bits() << 31 | self.bits()) % bound
+    }
+
+    fn bits(&mut self) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
+        self.0 >> 33
     }
 }
 

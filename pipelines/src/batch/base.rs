@@ -2,16 +2,18 @@
 //! of every entity's history, the first; an entity with an event that is not newer than that
 //! part is tangled like any other, and read again from the beginning.
 
+use std::collections::HashMap;
+
 use granary_registry::FeatureGroup;
 use granary_storage::{LogReader, OfflineStore, Offset, Version};
 
 use super::chunk::Partials;
 use crate::error::Error;
-use crate::fold::{DecodeError, GroupFold, InputFrom, STATE_FORMAT};
+use crate::fold::{DecodeError, GroupFold, InputFrom, InputSpec, STATE_FORMAT};
 use crate::job::Job;
 use crate::piece::Interner;
 use crate::reading::Since;
-use crate::source::SourceFiles;
+use crate::source::{FileHash, SourceFiles};
 
 /// A version whose states hold for the files that are there.
 #[derive(Debug)]
@@ -37,34 +39,20 @@ impl Base {
         {
             return Ok(None);
         }
-        let source = job.source_of(group).0;
-        let hashes = job.files_of(source)?;
-        let is_read: Vec<bool> = hashes
-            .iter()
-            .map(|file| {
-                manifest.inputs.iter().any(|input| {
-                    input.blake3 == *file.blake3.to_hex()
-                        && input.path == *file.path.to_string_lossy()
-                })
-            })
-            .collect();
-        let reads = is_read.iter().filter(|is_read| **is_read).count();
-        if reads != manifest.inputs.len() {
+        let inputs = manifest.inputs.iter();
+        let inputs: HashMap<&str, &str> =
+            inputs.map(|input| (&*input.path, &*input.blake3)).collect();
+        let is_read = |file: &FileHash| {
+            let hash = inputs.get(&*file.path.to_string_lossy());
+            hash.is_some_and(|hash| **hash == *file.blake3.to_hex())
+        };
+        let hashes = job.files_of(job.source_of(group).0)?;
+        let files: Vec<bool> = hashes.iter().map(is_read).collect();
+        let read = files.iter().filter(|is_read| **is_read).count();
+        if read != inputs.len() || !has_the_same_columns(job, group, &files)? {
             return Ok(None);
         }
-        let files = SourceFiles::find(source, job.data.root())?;
-        let fold = job.compile(group)?;
-        let by_name = |input: &crate::fold::InputSpec| matches!(input.from, InputFrom::Value(..));
-        // Values are taken from the columns that the files have: others would mean others.
-        if fold.inputs.iter().any(by_name)
-            && files.columns_of(|file| is_read[file]) != files.columns()
-        {
-            return Ok(None);
-        }
-        Ok(Some(Base {
-            version,
-            files: is_read,
-        }))
+        Ok(Some(Base { version, files }))
     }
 
     /// The version.
@@ -103,6 +91,20 @@ impl Base {
         }
         Ok(partials)
     }
+}
+
+/// Values are taken from the columns that files have: new ones would make others of them.
+fn has_the_same_columns(
+    job: &Job<'_>,
+    group: &FeatureGroup,
+    is_read: &[bool],
+) -> Result<bool, Error> {
+    let by_name = |input: &InputSpec| matches!(input.from, InputFrom::Value(..));
+    if !job.compile(group)?.inputs.iter().any(by_name) {
+        return Ok(true);
+    }
+    let files = SourceFiles::find(job.source_of(group).0, job.data.root())?;
+    Ok(files.columns_of(|file| is_read[file]) == files.columns())
 }
 
 /// Whether the log goes on from this offset: records that a version has not read are all

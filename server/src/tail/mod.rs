@@ -14,7 +14,6 @@ mod tests; // rotations, bad lines, restarts
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use granary_pipelines::Origin;
@@ -23,6 +22,7 @@ use granary_storage::DataDir;
 use self::bad_lines::BadLines;
 use self::follow::Found;
 use self::one::Tail;
+use crate::background::Background;
 use crate::service::{Origins, Service, ServiceError};
 
 /// How long to wait where there was nothing new, and before trying again what failed.
@@ -55,8 +55,8 @@ impl TailSpec {
 
 /// The tailing thread; dropping it finishes the chunk in hand and waits for that.
 pub(crate) struct Tailer {
-    stop: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// None if there is nothing to follow.
+    _thread: Option<Background>,
 }
 
 impl Tailer {
@@ -67,31 +67,14 @@ impl Tailer {
         specs: &[TailSpec],
     ) -> Result<Tailer, ServiceError> {
         if specs.is_empty() {
-            return Ok(Tailer {
-                stop: None,
-                thread: None,
-            });
+            return Ok(Tailer { _thread: None });
         }
         let mut tails = Tails::open(service, data, specs)?;
-        let (stop, stopped) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("tail".to_owned())
-            .spawn(move || tails.run(&stopped));
+        let thread = Background::start("tail", move |stopped| tails.run(stopped));
         let thread = thread.map_err(|error| ServiceError::Internal(error.to_string()))?;
         Ok(Tailer {
-            stop: Some(stop),
-            thread: Some(thread),
+            _thread: Some(thread),
         })
-    }
-}
-
-impl Drop for Tailer {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported by it; the log says how far it came.
-            let _ = thread.join();
-        }
     }
 }
 
