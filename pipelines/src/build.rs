@@ -124,17 +124,15 @@ pub fn build_label(
     let as_of = (plan.as_of)()?;
     let labels = label::read(job, label, as_of)?;
     let parts = label::split(label.split, &labels.spine);
-    let rows = labels.spine.keys.len();
+    let rows = labels.spine.rows();
     let mut order: Vec<usize> = (0..rows).collect();
-    order.sort_by_key(|&row| (&labels.spine.keys[row], labels.spine.instants[row]));
+    let keys: Vec<&Arc<str>> = labels.spine.keys().collect();
+    order.sort_by_key(|&row| (keys[row], labels.spine.instants[row]));
     let mut outcomes = ColumnBuilder::new(DType::Int);
     for &row in &order {
         outcomes.push(&labels.outcome(row));
     }
-    let keys = order
-        .iter()
-        .map(|&row| labels.spine.keys[row].clone())
-        .collect();
+    let keys = order.iter().map(|&row| keys[row].clone()).collect();
     let instants = order.iter().map(|&row| labels.spine.instants[row].0);
     let parts = order.iter().map(|&row| parts[row].name());
     let folded = Folded {

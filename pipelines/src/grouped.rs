@@ -9,6 +9,9 @@ use crate::piece::Piece;
 /// Rows per stretch from which on it is cheaper to sort stretches than rows.
 const LONG: usize = 8;
 
+/// Entities a row from which on it is cheaper to compare than to count.
+const SPARSE: usize = 8;
+
 /// Rows of some entities.
 #[derive(Debug)]
 pub(crate) struct Grouped {
@@ -29,7 +32,11 @@ impl Grouped {
     }
 
     /// Groups some rows of a piece.
-    pub(crate) fn of_rows(Piece { entities, columns }: Piece, rows: Range<usize>) -> Grouped {
+    pub(crate) fn of_rows(piece: Piece, rows: Range<usize>) -> Grouped {
+        let Piece {
+            entities,
+            mut columns,
+        } = piece;
         let mut order = Vec::with_capacity(rows.len());
         let ends = by_entity(&entities[rows.clone()], rows.start as u32, &mut order);
         let mut kept = Vec::with_capacity(order.len());
@@ -38,7 +45,7 @@ impl Grouped {
         for end in ends {
             let from = kept.len();
             let entity = entities[order[start] as usize];
-            in_order(&mut order[start..end], &columns, &mut kept);
+            in_order(&mut order[start..end], &mut columns, &mut kept);
             runs.push((entity, from..kept.len()));
             start = end;
         }
@@ -56,6 +63,16 @@ impl Grouped {
         let columns = columns.take(&kept);
         Grouped { columns, runs }
     }
+}
+
+/// The rows of a piece by entity, those of one in the order in which they stood.
+pub(crate) fn by_entities(piece: Piece) -> Piece {
+    if piece.entities.is_sorted() {
+        return piece;
+    }
+    let mut order = Vec::with_capacity(piece.rows());
+    by_entity(&piece.entities, 0, &mut order);
+    piece.take(&order)
 }
 
 /// Whether the rows of an entity stand together in stretches of this many on average.
@@ -104,6 +121,9 @@ fn counting_sort(entities: &[u32], first: u32, order: &mut Vec<u32>) -> Vec<usiz
         (least, most) = (least.min(entity), most.max(entity));
     }
     let size = (most as usize + 1).saturating_sub(least as usize);
+    if size > entities.len().saturating_mul(SPARSE) {
+        return comparison_sort(entities, first, order);
+    }
     let place = |entity: u32| (entity - least) as usize;
     let mut ends = vec![0usize; size];
     for &entity in entities {
@@ -124,25 +144,48 @@ fn counting_sort(entities: &[u32], first: u32, order: &mut Vec<u32>) -> Vec<usiz
     ends
 }
 
+/// For a few rows of entities far apart.
+fn comparison_sort(entities: &[u32], first: u32, order: &mut Vec<u32>) -> Vec<usize> {
+    let entity = |row: u32| entities[(row - first) as usize];
+    order.extend(first..first + entities.len() as u32);
+    order.sort_by_key(|&row| entity(row));
+    let mut ends = Vec::new();
+    for same in order.chunk_by(|&a, &b| entity(a) == entity(b)) {
+        ends.push(ends.last().copied().unwrap_or(0) + same.len());
+    }
+    ends
+}
+
 /// Puts one entity's rows in order of (time, dedupe key), leaving out copies.
-fn in_order(rows: &mut [u32], columns: &Columns, kept: &mut Vec<u32>) {
-    let time = |row: &u32| columns.times[*row as usize];
+/// Of these the first stays, known since the earliest of them.
+fn in_order(rows: &mut [u32], columns: &mut Columns, kept: &mut Vec<u32>) {
+    let Columns {
+        times,
+        ids,
+        created,
+        ..
+    } = columns;
+    let time = |row: &u32| times[*row as usize];
     let ascending = |rows: &[u32]| rows.is_sorted_by(|a, b| time(a) < time(b));
     if !ascending(rows) {
         // Stable: of rows at one instant the first in file or log order stays first.
         rows.sort_by_key(time);
     }
-    if columns.ids.is_empty() || ascending(rows) {
+    if ids.is_empty() || ascending(rows) {
         kept.extend_from_slice(rows);
         return;
     }
-    let id = |row: &u32| columns.ids[*row as usize];
+    let id = |row: &u32| ids[*row as usize];
     for tied in rows.chunk_by_mut(|a, b| time(a) == time(b)) {
         if tied.len() > 1 {
             tied.sort_by_key(id);
         }
         for same in tied.chunk_by(|a, b| id(a) == id(b) && id(a) != NO_HASH) {
             kept.push(same[0]);
+            if same.len() > 1 && !created.is_empty() {
+                let earliest = same.iter().map(|&row| created[row as usize]).min();
+                created[same[0] as usize] = earliest.unwrap_or(i64::MIN);
+            }
         }
     }
 }

@@ -1,80 +1,130 @@
-//! The history of a group's entities: rows of its source, from files and the log alike,
-//! brought together by entity, put in order of time and freed of copies. Batch builds and
+//! The history of a group's entities: rows of its source, from files and the log alike. They
+//! are kept by entity chunk by chunk; those of some entities are brought together, put in order
+//! of time and freed of copies when they are folded, and forgotten after it. Batch builds and
 //! point-in-time sweeps fold what comes out of here.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::fold::Events;
-use crate::grouped::Grouped;
+use crate::grouped::{Grouped, by_entities};
 use crate::piece::Piece;
+use crate::reading::{Reading, Rows};
 
 /// Rows a partition aims at: small enough that its columns stay in the cache.
-const PARTITION_ROWS: usize = 1 << 17;
+const PARTITION_ROWS: usize = 1 << 16;
+/// Rows of a chunk that are put in order together, at most about.
+const SORTED_ROWS: usize = 1 << 20;
 
 /// All rows of a source for one group, by entity.
 #[derive(Debug)]
 pub struct History {
-    partitions: Vec<Grouped>,
+    /// In order of file, then log, so that of two copies the first counts.
+    chunks: Vec<Piece>,
+    entities: u32,
+}
+
+/// Puts pieces in order as they come.
+#[derive(Default)]
+struct Sorter {
+    waiting: Vec<Piece>,
+    rows: usize,
+    sorted: Vec<Piece>,
+}
+
+impl Sorter {
+    fn take(&mut self, piece: Piece) {
+        self.rows += piece.rows();
+        self.waiting.push(piece);
+        if self.rows > SORTED_ROWS {
+            self.sort();
+        }
+    }
+
+    fn sort(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        if self.rows > 0 {
+            self.sorted.push(by_entities(Piece::concat(waiting)));
+        }
+        self.rows = 0;
+    }
+
+    fn finish(mut self) -> Vec<Piece> {
+        self.sort();
+        self.sorted
+    }
 }
 
 impl History {
-    /// Brings the rows of so many entities together. Pieces stand in order of file, then log,
-    /// so that of two copies the first counts.
+    /// Reads such rows of a source.
+    pub(crate) fn read(reading: &Reading<'_>, rows: Rows<'_>) -> Result<History, Error> {
+        let take = |sorter: &mut Sorter, piece| {
+            sorter.take(piece);
+            Ok(())
+        };
+        let finish = |sorter: Sorter| Ok(sorter.finish());
+        let chunks = reading.each_chunk(rows, Sorter::default, take, finish)?;
+        Ok(History {
+            chunks: chunks.into_iter().flatten().collect(),
+            entities: reading.entities() as u32,
+        })
+    }
+
+    /// Of rows that were read before. Pieces stand in order of file, then log.
     pub fn gather(pieces: Vec<Piece>, entities: usize) -> History {
-        let rows: usize = pieces.iter().map(Piece::rows).sum();
-        let count = rows.div_ceil(PARTITION_ROWS).max(1);
-        let per_part = entities.div_ceil(count).max(1);
-        let split: Vec<Vec<Piece>> = pieces
-            .into_par_iter()
-            .map(|piece| scatter(piece, count, per_part))
-            .collect();
-        let mut parts: Vec<Vec<Piece>> = (0..count).map(|_| Vec::new()).collect();
-        for pieces in split {
-            for (part, piece) in parts.iter_mut().zip(pieces) {
-                part.push(piece);
-            }
+        let mut sorter = Sorter::default();
+        for piece in pieces {
+            sorter.take(piece);
         }
-        let partitions = parts
-            .into_par_iter()
-            .map(|part| Grouped::new(Piece::concat(part)))
-            .collect();
-        History { partitions }
+        History {
+            chunks: sorter.finish(),
+            entities: entities as u32,
+        }
     }
 
-    /// The entities that have rows.
-    pub fn entities(&self) -> impl Iterator<Item = u32> {
-        let runs = self.partitions.iter().flat_map(|part| &part.runs);
-        runs.map(|(entity, _)| *entity)
+    /// Number of rows, copies included.
+    pub fn rows(&self) -> usize {
+        self.chunks.iter().map(Piece::rows).sum()
     }
 
-    /// Works on the partitions in parallel: `each` gets every entity with its events and a
-    /// scratch value of the partition, and the scratch values come back in order.
+    /// Works on partitions of the entities in parallel: `each` gets every entity that has rows
+    /// with its events and a scratch value of the partition, and the scratch values come back
+    /// in order.
     pub fn map<T: Send>(
         &self,
         scratch: impl Fn() -> T + Sync,
         each: impl Fn(&mut T, u32, &Events<'_>) -> Result<(), Error> + Sync,
     ) -> Result<Vec<T>, Error> {
-        let fold = |partition: &Grouped| {
+        let fold = |entities: Range<u32>| {
             let mut value = scratch();
-            for (entity, rows) in &partition.runs {
-                let events = Events::new(&partition.columns, rows.clone());
-                each(&mut value, *entity, &events)?;
-            }
+            self.each_of(entities, |entity, events| each(&mut value, entity, events))?;
             Ok(value)
         };
-        self.partitions.par_iter().map(fold).collect()
+        let partitions = self.rows().div_ceil(PARTITION_ROWS).max(1);
+        let size = self.entities.div_ceil(partitions as u32).max(1);
+        let starts: Vec<u32> = (0..self.entities).step_by(size as usize).collect();
+        let partition = |start| fold(start..(start + size).min(self.entities));
+        starts.into_par_iter().map(partition).collect()
     }
-}
 
-/// Splits a piece by entity: the first part gets the first `per_part` numbers, and so on.
-fn scatter(piece: Piece, count: usize, per_part: usize) -> Vec<Piece> {
-    if count == 1 {
-        return vec![piece];
+    /// Hands on the events of each of these entities that has any.
+    pub(crate) fn each_of(
+        &self,
+        entities: Range<u32>,
+        mut each: impl FnMut(u32, &Events<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let part = |chunk: &Piece| {
+            let before = |bound: u32| chunk.entities.partition_point(|&entity| entity < bound);
+            let rows = before(entities.start)..before(entities.end);
+            (!rows.is_empty()).then(|| chunk.slice(rows))
+        };
+        let parts: Vec<Piece> = self.chunks.iter().filter_map(part).collect();
+        let grouped = Grouped::new(Piece::concat(parts));
+        for (entity, rows) in &grouped.runs {
+            each(*entity, &Events::new(&grouped.columns, rows.clone()))?;
+        }
+        Ok(())
     }
-    let mut rows: Vec<Vec<u32>> = vec![Vec::new(); count];
-    for (row, entity) in piece.entities.iter().enumerate() {
-        rows[*entity as usize / per_part].push(row as u32);
-    }
-    rows.iter().map(|rows| piece.take(rows)).collect()
 }

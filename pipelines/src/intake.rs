@@ -27,9 +27,19 @@ pub(crate) struct Intake {
     wanted: Vec<Wanted>,
     time: Option<usize>,
     id: Option<usize>,
+    created: Option<usize>,
     derived: Vec<Program>,
     filters: Vec<Program>,
     inputs: Vec<(Reader, InputKind)>,
+}
+
+/// Whether rows count that came after the instant asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hindsight {
+    /// All rows count, as they are known now.
+    Kept,
+    /// Of a source that says when its rows became known, only those known at the instant.
+    Cut,
 }
 
 /// Position of the key among the wanted columns.
@@ -58,6 +68,7 @@ impl Intake {
             entity,
             present,
             embedder,
+            Hindsight::Kept,
         )
     }
 
@@ -68,6 +79,7 @@ impl Intake {
         entity: &Entity,
         present: &[String],
         embedder: &Arc<dyn Embedder>,
+        hindsight: Hindsight,
     ) -> Result<Intake, Error> {
         let mut planner = Planner::new(source, entity, present);
         let time = source
@@ -75,6 +87,9 @@ impl Intake {
             .as_ref()
             .map(|name| planner.required(name, DType::Timestamp));
         let id = source.id.as_ref().map(|name| planner.id(name));
+        let created = source.created.as_ref();
+        let created = created.filter(|_| hindsight == Hindsight::Cut);
+        let created = created.map(|name| planner.column(name, DType::Timestamp));
         let expressions: Vec<&Expression> = inputs
             .iter()
             .filter_map(|input| match &input.from {
@@ -110,6 +125,7 @@ impl Intake {
             filters: filters.iter().map(compile).collect::<Result<_, _>>()?,
             time,
             id,
+            created,
             wanted: planner.wanted,
         })
     }
@@ -148,13 +164,17 @@ impl Intake {
                 )?,
             });
         }
+        let instants = |column: usize| arrays[column].as_primitive::<TimestampMicrosecondType>();
         let times = match self.time {
-            Some(time) => arrays[time]
-                .as_primitive::<TimestampMicrosecondType>()
-                .values()
-                .to_vec(),
+            Some(time) => instants(time).values().to_vec(),
             None => vec![i64::MIN; rows],
         };
+        let created = self.created.map(|column| {
+            let known = instants(column).iter().zip(&times);
+            known
+                .map(|(known, &time)| known.map_or(time, |known| known.max(time)))
+                .collect()
+        });
         let ids = self.id.map(|id| hashes(&arrays[id])).transpose()?;
         Ok(Columns {
             times,
@@ -162,6 +182,7 @@ impl Intake {
             inputs,
             ids: ids.unwrap_or_default(),
             positions: Vec::new(),
+            created: created.unwrap_or_default(),
         })
     }
 }

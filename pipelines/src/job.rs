@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::event;
 use crate::fold::{CompileError, GroupFold};
 use crate::history::History;
+use crate::intake::Hindsight;
 use crate::known::{KnownFiles, Newest};
 use crate::reading::{Reading, Rows, Since};
 use crate::source::{BadRows, Chunk, FileHash, SourceFiles, Wanted};
@@ -99,13 +100,30 @@ impl<'a> Job<'a> {
     /// Reads everything there is for a group.
     pub fn gather(&self, group: &FeatureGroup) -> Result<Gathered, Error> {
         let reading = Reading::open(self, group, Since::default())?;
-        let pieces = reading.pieces(Rows::New)?;
+        let history = History::read(&reading, Rows::New)?;
+        self.gathered(group, reading, history)
+    }
+
+    /// Reads everything there is of these entities, whose places become their numbers, for
+    /// what was known of them at instants in the past.
+    pub fn gather_of(&self, group: &FeatureGroup, keys: &[Arc<str>]) -> Result<Gathered, Error> {
+        let reading = Reading::open_past(self, group, Hindsight::Cut)?;
+        reading.number(keys);
+        let history = History::read(&reading, Rows::Known)?;
+        self.gathered(group, reading, history)
+    }
+
+    fn gathered(
+        &self,
+        group: &FeatureGroup,
+        reading: Reading<'_>,
+        history: History,
+    ) -> Result<Gathered, Error> {
         let (fold, interner) = reading.into_parts();
-        let names = interner.into_names();
         Ok(Gathered {
             fold,
-            history: History::gather(pieces, names.len()),
-            names,
+            names: interner.into_names(),
+            history,
             files: self.files_of(self.source_of(group).0)?,
         })
     }

@@ -15,6 +15,7 @@ use twox_hash::XxHash3_64;
 use crate::error::Error;
 use crate::expression::value_at;
 use crate::job::Job;
+use crate::piece::Interner;
 use crate::point_in_time::{self, Spine};
 use crate::source::{FileHash, SourceFiles, Wanted};
 
@@ -100,28 +101,47 @@ pub(crate) fn read(job: &Job<'_>, label: &Label, clock: EventTime) -> Result<Lab
 
 /// The part of each row: by hash of the key, so that a key is never in two parts, or by time.
 pub fn split(split: Split, spine: &Spine) -> Vec<Part> {
-    let part = |share: f64| match share {
-        share if share < split.train => Part::Train,
-        share if share < split.train + split.valid => Part::Valid,
-        _ => Part::Test,
-    };
     if !split.by_time {
-        return spine
-            .keys
-            .iter()
-            .map(|key| part(unit(SPLIT_SEED, key)))
-            .collect();
+        let of_names: Vec<Part> = spine.names.iter().map(|key| by_key(split, key)).collect();
+        let of_row = |&entity: &u32| of_names[entity as usize];
+        return spine.entities.iter().map(of_row).collect();
     }
     let mut instants = spine.instants.clone();
     instants.sort_unstable();
-    let share = |instant: &EventTime| {
-        instants.partition_point(|held| held < instant) as f64 / instants.len() as f64
+    let of_row = |&instant: &EventTime| by_time(split, instant, &instants);
+    spine.instants.iter().map(of_row).collect()
+}
+
+/// The same for every key at each of the instants, ascending, key by key.
+pub(crate) fn split_all<'a>(
+    split: Split,
+    keys: &'a [Arc<str>],
+    instants: &'a [EventTime],
+) -> impl Iterator<Item = Part> + 'a {
+    let part = move |key: &Arc<str>, instant: EventTime| match split.by_time {
+        true => by_time(split, instant, instants),
+        false => by_key(split, key),
     };
-    spine
-        .instants
-        .iter()
-        .map(|instant| part(share(instant)))
-        .collect()
+    keys.iter()
+        .flat_map(move |key| instants.iter().map(move |&instant| part(key, instant)))
+}
+
+fn by_key(split: Split, key: &str) -> Part {
+    part(split, unit(SPLIT_SEED, key))
+}
+
+/// By how many of all instants are earlier.
+fn by_time(split: Split, instant: EventTime, all: &[EventTime]) -> Part {
+    let earlier = all.partition_point(|held| *held < instant);
+    part(split, earlier as f64 / all.len() as f64)
+}
+
+fn part(split: Split, share: f64) -> Part {
+    match share {
+        share if share < split.train => Part::Train,
+        share if share < split.train + split.valid => Part::Valid,
+        _ => Part::Test,
+    }
 }
 
 /// Fixed, so that a key stays in its part whatever else changes.
@@ -158,6 +178,7 @@ impl TableReader<'_> {
             outcomes: Vec::new(),
             files: self.job.files_of(self.source)?,
         };
+        let mut interner = Interner::default();
         for batch in files.read(&wanted, self.job.bad_rows)? {
             let keys = texts(batch.column(0))?;
             let scores = batch.column(1).as_primitive::<Float64Type>();
@@ -170,7 +191,7 @@ impl TableReader<'_> {
                         what: format!("label `{}`, column `{column}` of `{key}`", self.label.name),
                         reason,
                     })?;
-                labels.spine.keys.push(Arc::from(key));
+                labels.spine.entities.push(interner.number(key));
                 labels.spine.instants.push(match &self.label.instant {
                     Instant::Fixed(instant) => *instant,
                     Instant::DataClock => self.clock,
@@ -182,6 +203,7 @@ impl TableReader<'_> {
                 labels.outcomes.push(outcome);
             }
         }
+        labels.spine.names = interner.into_names();
         Ok(labels)
     }
 }
@@ -240,32 +262,26 @@ fn inactivity(
         fingerprint: Fingerprint(0),
     };
     let gathered = job.gather(&group)?;
-    let names = &gathered.names;
-    let at = |instant: EventTime| {
-        let spine = Spine {
-            keys: names.clone(),
-            instants: vec![instant; names.len()],
-        };
-        point_in_time::sweep(&gathered.fold, names, &gathered.history, &spine, &[0, 1])
+    // Every entity at both ends, side by side.
+    let entities = 0..gathered.names.len() as u32;
+    let both = Spine {
+        entities: entities.flat_map(|entity| [entity, entity]).collect(),
+        instants: [instant, end].repeat(gathered.names.len()),
+        names: gathered.names,
     };
-    let (before, after) = (at(instant)?, at(end)?);
+    let counts = point_in_time::sweep(&gathered.fold, gathered.history, &both, &[0, 1])?;
     let number = |column: &ArrayRef, row| value_at(column, row).as_f64().unwrap_or(0.0);
-    let mut labels = Labels {
-        spine: Spine::default(),
-        outcomes: Vec::new(),
+    // Whoever has no event before the instant was not there to be predicted.
+    let was_there = |&row: &usize| number(&counts[1], row) > 0.0;
+    let mut rows: Vec<usize> = (0..both.rows()).step_by(2).filter(was_there).collect();
+    // Entities are numbered as threads meet them.
+    rows.sort_by_key(|&row| &both.names[both.entities[row] as usize]);
+    let is_inactive = |&row: &usize| number(&counts[0], row) == number(&counts[0], row + 1);
+    Ok(Labels {
+        outcomes: rows.iter().map(|row| Some(is_inactive(row))).collect(),
+        spine: both.take(&rows),
         files: gathered.files,
-    };
-    for (row, key) in names.iter().enumerate() {
-        // Whoever has no event before the instant was not there to be predicted.
-        if number(&before[1], row) > 0.0 {
-            labels.spine.keys.push(key.clone());
-            labels.spine.instants.push(instant);
-            labels
-                .outcomes
-                .push(Some(number(&before[0], row) == number(&after[0], row)));
-        }
-    }
-    Ok(labels)
+    })
 }
 
 impl Labels {

@@ -63,10 +63,7 @@ impl Lookup {
             return Ok(values);
         }
         let events = self.logged(job, serving, key)?;
-        let spine = Spine {
-            keys: vec![Arc::from(key); instants.len()],
-            instants: instants.to_vec(),
-        };
+        let spine = Spine::of_one(key, instants.to_vec());
         for (number, group) in serving.groups.iter().enumerate() {
             let wanted: Vec<usize> = (0..features.len())
                 .filter(|&at| serving.features[features[at]].group == number)
@@ -81,8 +78,7 @@ impl Lookup {
             let source = serving.source(group);
             let index = self.index(job, source, &serving.entity)?;
             let history = index.history(job, serving, number, key, &events)?;
-            let columns =
-                point_in_time::sweep(&group.fold, &[key.into()], &history, &spine, &slots)?;
+            let columns = point_in_time::sweep(&group.fold, history, &spine, &slots)?;
             for (at, column) in wanted.into_iter().zip(&columns) {
                 for (row, values) in values.iter_mut().enumerate() {
                     values[at] = value_at(column, row);

@@ -61,7 +61,10 @@ impl Piece {
 
     /// Some of the rows.
     pub(crate) fn slice(&self, rows: Range<usize>) -> Piece {
-        self.take(&(rows.start as u32..rows.end as u32).collect::<Vec<u32>>())
+        Piece {
+            entities: self.entities[rows.clone()].to_vec(),
+            columns: self.columns.slice(rows),
+        }
     }
 
     /// These rows, in this order.
@@ -89,6 +92,15 @@ impl Piece {
 }
 
 impl Interner {
+    /// Of these keys, each once.
+    pub(crate) fn of(names: &[Arc<str>]) -> Interner {
+        let numbers = names.iter().cloned().zip(0..);
+        Interner {
+            known: numbers.collect(),
+            names: names.to_vec(),
+        }
+    }
+
     /// How many entities there are.
     pub(crate) fn len(&self) -> usize {
         self.names.len()
@@ -99,7 +111,12 @@ impl Interner {
         self.names
     }
 
-    /// The number of an entity.
+    /// The number of an entity, [`NOBODY`] if it was not met.
+    fn find(&self, key: &str) -> u32 {
+        self.known.get(key).copied().unwrap_or(NOBODY)
+    }
+
+    /// The number of an entity, a new one if it was not met.
     pub(crate) fn number(&mut self, key: &str) -> u32 {
         if let Some(&number) = self.known.get(key) {
             return number;
@@ -122,6 +139,11 @@ pub(crate) struct Numbering {
 
 /// A key of the dictionary that no row has named yet.
 const UNKNOWN: u32 = u32::MAX;
+/// An entity without a number, when only those with one are looked for.
+pub(crate) const NOBODY: u32 = u32::MAX - 1;
+
+/// Finds the number of a key.
+type Find = fn(&mut Interner, &str) -> u32;
 
 impl Numbering {
     /// One number a row, for a column of keys.
@@ -130,9 +152,27 @@ impl Numbering {
         keys: &ArrayRef,
         interner: &Mutex<Interner>,
     ) -> Result<Vec<u32>, Error> {
+        self.with(keys, interner, Interner::number)
+    }
+
+    /// The same without new numbers: of other entities it is [`NOBODY`].
+    pub(crate) fn of_known(
+        &mut self,
+        keys: &ArrayRef,
+        interner: &Mutex<Interner>,
+    ) -> Result<Vec<u32>, Error> {
+        self.with(keys, interner, |interner, key| interner.find(key))
+    }
+
+    fn with(
+        &mut self,
+        keys: &ArrayRef,
+        interner: &Mutex<Interner>,
+        find: Find,
+    ) -> Result<Vec<u32>, Error> {
         match keys.as_dictionary_opt::<Int32Type>() {
-            Some(dictionary) => Ok(self.of_dictionary(dictionary, interner)),
-            None => of_texts(keys, interner),
+            Some(dictionary) => Ok(self.of_dictionary(dictionary, interner, find)),
+            None => of_texts(keys, interner, find),
         }
     }
 
@@ -140,6 +180,7 @@ impl Numbering {
         &mut self,
         dictionary: &DictionaryArray<Int32Type>,
         interner: &Mutex<Interner>,
+        find: Find,
     ) -> Vec<u32> {
         let values = dictionary.values();
         if !self
@@ -162,7 +203,7 @@ impl Numbering {
             for &key in keys {
                 let number = &mut self.numbers[key as usize];
                 if *number == UNKNOWN {
-                    *number = interner.number(texts.value(key as usize));
+                    *number = find(&mut interner, texts.value(key as usize));
                 }
             }
         }
@@ -171,12 +212,12 @@ impl Numbering {
 }
 
 /// Entity keys that come one by one.
-fn of_texts(keys: &ArrayRef, interner: &Mutex<Interner>) -> Result<Vec<u32>, Error> {
+fn of_texts(keys: &ArrayRef, interner: &Mutex<Interner>, find: Find) -> Result<Vec<u32>, Error> {
     let texts: ArrayRef = compute::cast(keys, &DataType::Utf8)?;
     let mut interner = lock(interner);
     let texts = texts.as_string::<i32>().iter();
     Ok(texts
-        .map(|key| interner.number(key.unwrap_or_default()))
+        .map(|key| find(&mut interner, key.unwrap_or_default()))
         .collect())
 }
 

@@ -13,9 +13,9 @@ use rayon::prelude::*;
 use crate::error::Error;
 use crate::event::{self, Event};
 use crate::fold::{GroupFold, InputSpec};
-use crate::intake::{Intake, KEY};
+use crate::intake::{Hindsight, Intake, KEY};
 use crate::job::{Job, Progress};
-use crate::piece::{Interner, Numbering, Piece, lock};
+use crate::piece::{Interner, NOBODY, Numbering, Piece, lock};
 use crate::source::{Chunk, SourceFiles};
 
 /// Events of a batch made from the log.
@@ -50,6 +50,18 @@ pub(crate) enum Rows<'a> {
     New,
     /// All there ever were of some entities.
     Of(&'a [bool]),
+    /// All there ever were of the entities that have a number; others get none.
+    Known,
+}
+
+impl Rows<'_> {
+    fn has(self, entity: u32) -> bool {
+        match self {
+            Rows::New => true,
+            Rows::Of(only) => only.get(entity as usize).copied().unwrap_or(false),
+            Rows::Known => entity != NOBODY,
+        }
+    }
 }
 
 impl Since {
@@ -65,7 +77,16 @@ impl<'a> Reading<'a> {
         group: &FeatureGroup,
         since: Since,
     ) -> Result<Self, Error> {
-        Reading::plan(job, group, since, None)
+        Reading::plan(job, group, since, None, Hindsight::Kept)
+    }
+
+    /// For instants in the past, of which a row may have come too late.
+    pub(crate) fn open_past(
+        job: &'a Job<'a>,
+        group: &FeatureGroup,
+        hindsight: Hindsight,
+    ) -> Result<Self, Error> {
+        Reading::plan(job, group, Since::default(), None, hindsight)
     }
 
     /// The same for other inputs and conditions than those of the folds.
@@ -75,7 +96,8 @@ impl<'a> Reading<'a> {
         inputs: &[InputSpec],
         filters: &[Expression],
     ) -> Result<Self, Error> {
-        Reading::plan(job, group, Since::default(), Some((inputs, filters)))
+        let columns = Some((inputs, filters));
+        Reading::plan(job, group, Since::default(), columns, Hindsight::Kept)
     }
 
     fn plan(
@@ -83,12 +105,20 @@ impl<'a> Reading<'a> {
         group: &FeatureGroup,
         since: Since,
         columns: Option<(&[InputSpec], &[Expression])>,
+        hindsight: Hindsight,
     ) -> Result<Self, Error> {
         let (source, entity) = job.source_of(group);
         let fold = job.compile(group)?;
         let files = SourceFiles::find(source, job.data.root())?;
         let columns = columns.unwrap_or((&fold.inputs, &fold.filters));
-        let intake = Intake::plan(columns, source, entity, files.columns(), &job.embedder)?;
+        let intake = Intake::plan(
+            columns,
+            source,
+            entity,
+            files.columns(),
+            &job.embedder,
+            hindsight,
+        )?;
         let chunks = files.chunks()?;
         (job.progress)(Progress::Begin {
             what: &group.name,
@@ -127,7 +157,7 @@ impl<'a> Reading<'a> {
         };
         let is_wanted = |chunk: &&Chunk| match rows {
             Rows::New => !self.since.has_file(chunk.file()),
-            Rows::Of(_) => true,
+            Rows::Of(_) | Rows::Known => true,
         };
         let files = self.chunks.iter().filter(is_wanted).map(Some);
         let chunks: Vec<Option<&Chunk>> = files.chain([None]).collect();
@@ -149,13 +179,9 @@ impl<'a> Reading<'a> {
             .collect())
     }
 
-    /// All rows of these entities, whose numbers are their places; nothing may have been
-    /// read before.
-    pub(crate) fn pieces_of(&self, keys: &[Arc<str>]) -> Result<Vec<Piece>, Error> {
-        for key in keys {
-            self.interner().number(key);
-        }
-        self.pieces(Rows::Of(&vec![true; keys.len()]))
+    /// Gives these entities their places as numbers; none may have been met before.
+    pub(crate) fn number(&self, keys: &[Arc<str>]) {
+        *self.interner() = Interner::of(keys);
     }
 
     /// The entities met so far, and others that there may be.
@@ -200,12 +226,15 @@ impl<'a> Reading<'a> {
         rows: Rows<'_>,
         numbering: &mut Numbering,
     ) -> Result<Option<Piece>, Error> {
-        let mut entities = numbering.of(batch.column(KEY), &self.interner)?;
-        if let Rows::Of(only) = rows {
-            let wanted = |entity: u32| only.get(entity as usize).copied().unwrap_or(false);
+        let keys = batch.column(KEY);
+        let mut entities = match rows {
+            Rows::Known => numbering.of_known(keys, &self.interner)?,
+            Rows::New | Rows::Of(_) => numbering.of(keys, &self.interner)?,
+        };
+        if !entities.iter().all(|&entity| rows.has(entity)) {
             let mask: BooleanArray = entities
                 .iter()
-                .map(|&entity| Some(wanted(entity)))
+                .map(|&entity| Some(rows.has(entity)))
                 .collect();
             if mask.true_count() == 0 {
                 return Ok(None);
@@ -213,7 +242,7 @@ impl<'a> Reading<'a> {
             batch = compute::filter_record_batch(&batch, &mask)?;
             let mut kept = mask.values().iter();
             positions.retain(|_| kept.next().unwrap_or(false));
-            entities.retain(|&entity| wanted(entity));
+            entities.retain(|&entity| rows.has(entity));
         }
         let mut columns = self.intake.take(&batch)?;
         columns.positions = positions;
@@ -242,7 +271,7 @@ impl<'a> Reading<'a> {
         let first = log.first()?;
         let from = match rows {
             Rows::New => first.max(self.since.log),
-            Rows::Of(_) => first,
+            Rows::Of(_) | Rows::Known => first,
         };
         event::replay(&log, from, self.job.log_until, |offset, event| {
             if *event.source == *self.source.name {

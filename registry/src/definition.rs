@@ -61,6 +61,9 @@ pub struct Source {
     /// The column that holds the instant of a row; a table without one is valid from the
     /// beginning of time.
     pub event_time: Option<String>,
+    /// The column that holds the instant at which a row became known, if it may be later than
+    /// the row's own: training sets leave out what was not known yet.
+    pub created: Option<String>,
     /// The dedupe key: copies of an event have the same entity, event time and id.
     pub id: Option<String>,
     /// How far behind an entity's newest event a live event may come and still count.

@@ -206,6 +206,9 @@ fn diff_sources(old: &Registry, new: &Registry, changes: &mut Vec<Change>) {
             ("derived", old.derived != new.derived),
         ];
         push_changed(&subject, &keys, Consequence::Nothing, changes);
+        // States know nothing of it; training sets do.
+        let created = [("created", old.created != new.created)];
+        push_changed(&subject, &created, Consequence::Train, changes);
     }
 }
 

@@ -175,6 +175,10 @@ impl Canonical {
         self.list(&source.derived, |hash, column| {
             hash.text(&column.name).expression(&column.expression);
         });
+        // Only where it stands, so that the hashes of registries from before it stay.
+        if let Some(created) = &source.created {
+            self.text("created").text(created);
+        }
     }
 
     fn feature(&mut self, feature: &Feature) {

@@ -137,6 +137,7 @@ fn add_source(
         paths: paths(group, place),
         entity: entity.to_owned(),
         event_time: None,
+        created: None,
         id: None,
         allowed_lateness: check::ALLOWED_LATENESS,
         columns,

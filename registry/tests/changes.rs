@@ -56,6 +56,18 @@ fn words_for_people_change_nothing() {
 }
 
 #[test]
+fn when_rows_became_known_is_a_matter_of_training_sets() {
+    assert_changes(
+        "    id: event_id # copies of an event count once\n    allowed_lateness: 2d\n    columns:\n",
+        "    id: event_id\n    created: seen_at\n    allowed_lateness: 2d\n    columns:\n      seen_at: timestamp\n",
+        &[
+            ("source event_logs changed (columns)", NOTHING),
+            ("source event_logs changed (created)", TRAIN),
+        ],
+    );
+}
+
+#[test]
 fn a_new_feature_leaves_models_alone() {
     assert_changes(
         "      - {name: min_rating",

@@ -112,6 +112,24 @@ fn sources() {
         "sources.event_logs.event_time",
         "`metadata` of type text",
     );
+    for (created, found) in [
+        ("seen_at", "`seen_at`"),
+        ("metadata", "`metadata` of type text"),
+        ("timestamp", "`timestamp`"),
+    ] {
+        assert_problem(
+            "    event_time: timestamp",
+            &format!("    event_time: timestamp\n    created: {created}"),
+            "sources.event_logs.created",
+            found,
+        );
+    }
+    assert_problem(
+        "    path: raw/user_table",
+        "    path: raw/user_table\n    created: user_id",
+        "sources.user_table.created",
+        "`created` without `event_time`",
+    );
     assert_problem(
         "id: event_id #",
         "id: evnt_id #",

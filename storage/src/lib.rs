@@ -17,7 +17,10 @@ mod serving_log; // sampled answers of the server, as JSON lines
 mod versions; // numbered directories of which one is current
 
 pub use artifacts::{ArtifactWriter, Artifacts};
-pub use dataset::{Dataset, read_dataset, write_dataset};
+pub use dataset::{
+    Dataset, DatasetName, DatasetWriter, Envelope, Written, check_dataset, read_dataset,
+    read_manifest,
+};
 pub use digest::Digest;
 pub use directory::{BuilderLock, DataDir, ServerLock};
 pub use error::{Error, Result};

@@ -4,7 +4,6 @@ use super::chunk::{Partial, Partials};
 use crate::error::Error;
 use crate::fold::{DecodeError, GroupFold, GroupState};
 use crate::history::History;
-use crate::piece::Piece;
 
 /// The parts of every entity's history.
 pub(super) struct Joined {
@@ -57,9 +56,8 @@ impl Joined {
     }
 
     /// Folds the tangled entities, of which these are all rows.
-    pub(super) fn untangle(&mut self, fold: &GroupFold, pieces: Vec<Piece>) -> Result<(), Error> {
-        let history = History::gather(pieces, self.tangled.len());
-        self.add(Partials::of_history(fold, &history)?);
+    pub(super) fn untangle(&mut self, fold: &GroupFold, history: &History) -> Result<(), Error> {
+        self.add(Partials::of_history(fold, history)?);
         self.tangled.fill(false);
         Ok(())
     }

@@ -91,13 +91,13 @@ pub fn fold(job: &Job<'_>, group: &FeatureGroup, base: Option<&Base>) -> Result<
     )?;
     let rows_read = partials.iter().map(|partials| partials.rows_read).sum();
     if disorder.is_hopeless() {
-        let history = History::gather(reading.pieces(Rows::New)?, reading.entities());
+        let history = History::read(&reading, Rows::New)?;
         partials = Partials::of_history(&reading.fold, &history)?;
     }
     let mut joined = Joined::new(base, partials, reading.entities(), &reading.fold)?;
     if let Some(tangled) = joined.tangled() {
-        let pieces = reading.pieces(Rows::Of(tangled))?;
-        joined.untangle(&reading.fold, pieces)?;
+        let history = History::read(&reading, Rows::Of(tangled))?;
+        joined.untangle(&reading.fold, &history)?;
     }
     let (fold, interner) = reading.into_parts();
     Ok(States {
@@ -263,8 +263,8 @@ mod laws {
         let mut joined = Joined::new(base, partials, users, &bench.fold).unwrap();
         if let Some(tangled) = joined.tangled() {
             let pieces = pieces(&|_| true, &|user| tangled[user as usize]);
-            let pieces = pieces.into_iter().flatten().collect();
-            joined.untangle(&bench.fold, pieces).unwrap();
+            let history = History::gather(pieces.into_iter().flatten().collect(), users);
+            joined.untangle(&bench.fold, &history).unwrap();
         }
         joined
     }

@@ -24,6 +24,8 @@ pub struct Columns {
     pub ids: Vec<u64>,
     /// Where in the log a row stands, one past its offset; empty when all come from files.
     pub positions: Vec<u64>,
+    /// When a row became known, its own instant at the earliest; empty when nobody asks.
+    pub created: Vec<i64>,
 }
 
 /// One column of inputs.
@@ -186,6 +188,12 @@ impl Columns {
         self.times.len()
     }
 
+    /// Whether a row was known before an instant.
+    #[inline]
+    pub fn was_known(&self, row: usize, as_of: i64) -> bool {
+        self.created.get(row).is_none_or(|&created| created < as_of)
+    }
+
     /// These rows, in this order.
     pub fn take(&self, rows: &[u32]) -> Columns {
         Columns {
@@ -194,37 +202,64 @@ impl Columns {
             inputs: self.inputs.iter().map(|input| input.take(rows)).collect(),
             ids: gather(&self.ids, rows),
             positions: gather(&self.positions, rows),
+            created: gather(&self.created, rows),
+        }
+    }
+
+    /// These rows, as they stand.
+    pub fn slice(&self, rows: Range<usize>) -> Columns {
+        Columns {
+            times: part(&self.times, &rows),
+            masks: self.masks.iter().map(|mask| part(mask, &rows)).collect(),
+            inputs: self.inputs.iter().map(|input| input.slice(&rows)).collect(),
+            ids: part(&self.ids, &rows),
+            positions: part(&self.positions, &rows),
+            created: part(&self.created, &rows),
         }
     }
 
     /// One after another. Parts without positions count as files.
-    pub fn concat(parts: Vec<Columns>) -> Columns {
-        let positions = parts.iter().any(|part| !part.positions.is_empty());
-        let mut all: Option<(Columns, Vec<Vec<Input>>)> = None;
-        for mut part in parts {
-            if positions && part.positions.is_empty() {
-                part.positions = vec![0; part.rows()];
-            }
-            let inputs = std::mem::take(&mut part.inputs);
-            match &mut all {
-                None => all = Some((part, inputs.into_iter().map(|input| vec![input]).collect())),
-                Some((whole, columns)) => {
-                    whole.times.append(&mut part.times);
-                    whole.ids.append(&mut part.ids);
-                    whole.positions.append(&mut part.positions);
-                    for (mask, more) in whole.masks.iter_mut().zip(&mut part.masks) {
-                        mask.append(more);
-                    }
-                    for (column, more) in columns.iter_mut().zip(inputs) {
-                        column.push(more);
-                    }
-                }
+    pub fn concat(mut parts: Vec<Columns>) -> Columns {
+        if parts.len() < 2 {
+            return parts.pop().unwrap_or_default();
+        }
+        if parts.iter().any(|part| !part.positions.is_empty()) {
+            for part in &mut parts {
+                part.positions.resize(part.rows(), 0);
             }
         }
-        let (mut whole, columns) = all.unwrap_or_default();
-        whole.inputs = columns.into_iter().map(Input::concat).collect();
-        whole
+        let masks = 0..parts[0].masks.len();
+        let inputs = 0..parts[0].inputs.len();
+        Columns {
+            times: join(&mut parts, |part| &mut part.times),
+            masks: masks
+                .map(|at| join(&mut parts, |part| &mut part.masks[at]))
+                .collect(),
+            inputs: inputs
+                .map(|at| Input::concat(parts.iter_mut().map(|part| part.inputs[at].leave())))
+                .collect(),
+            ids: join(&mut parts, |part| &mut part.ids),
+            positions: join(&mut parts, |part| &mut part.positions),
+            created: join(&mut parts, |part| &mut part.created),
+        }
     }
+}
+
+/// Some of the values of a column that may be left out altogether.
+fn part<T: Copy>(values: &[T], rows: &Range<usize>) -> Vec<T> {
+    values
+        .get(rows.clone())
+        .map(<[T]>::to_vec)
+        .unwrap_or_default()
+}
+
+/// One column of all parts, in memory of just its length: it may be kept for long.
+fn join<T: Clone>(parts: &mut [Columns], column: impl Fn(&mut Columns) -> &mut Vec<T>) -> Vec<T> {
+    let columns: Vec<Vec<T>> = parts
+        .iter_mut()
+        .map(|part| std::mem::take(column(part)))
+        .collect();
+    columns.concat()
 }
 
 fn gather<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
@@ -249,8 +284,23 @@ impl Input {
         }
     }
 
-    fn concat(parts: Vec<Input>) -> Input {
-        let mut parts = parts.into_iter();
+    fn slice(&self, rows: &Range<usize>) -> Input {
+        match self {
+            Input::Numbers(numbers) => Input::Numbers(part(numbers, rows)),
+            Input::Codes(codes) => Input::Codes(part(codes, rows)),
+            Input::Hashes(hashes) => Input::Hashes(part(hashes, rows)),
+            Input::Values(array) => Input::Values(array.slice(rows.start, rows.len())),
+            Input::Vectors(vectors) => Input::Vectors(vectors.slice(rows)),
+        }
+    }
+
+    /// Moves the column out.
+    fn leave(&mut self) -> Input {
+        std::mem::replace(self, Input::Numbers(Vec::new()))
+    }
+
+    fn concat(parts: impl Iterator<Item = Input>) -> Input {
+        let mut parts = parts;
         let Some(mut whole) = parts.next() else {
             return Input::Numbers(Vec::new());
         };
@@ -273,7 +323,18 @@ impl Input {
             whole =
                 Input::Values(compute::concat(&all).expect("parts of one column have one type"));
         }
+        whole.shrink_to_fit();
         whole
+    }
+
+    fn shrink_to_fit(&mut self) {
+        match self {
+            Input::Numbers(numbers) => numbers.shrink_to_fit(),
+            Input::Codes(codes) => codes.shrink_to_fit(),
+            Input::Hashes(hashes) => hashes.shrink_to_fit(),
+            Input::Values(_) => {}
+            Input::Vectors(vectors) => vectors.elements.shrink_to_fit(),
+        }
     }
 
     /// Any column as values, in a form in which parts can be joined.
@@ -302,6 +363,15 @@ impl Vectors {
             dimension: self.dimension,
             elements: rows.iter().flat_map(elements).copied().collect(),
             valid: gather(&self.valid, rows),
+        }
+    }
+
+    fn slice(&self, rows: &Range<usize>) -> Vectors {
+        let elements = rows.start * self.dimension..rows.end * self.dimension;
+        Vectors {
+            dimension: self.dimension,
+            elements: part(&self.elements, &elements),
+            valid: part(&self.valid, rows),
         }
     }
 

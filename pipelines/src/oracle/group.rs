@@ -14,7 +14,7 @@ use crate::expression::Program;
 use crate::fold::{CompileError, Events, InputFrom, InputKind, InputSpec};
 use crate::job::Job;
 use crate::piece::Piece;
-use crate::reading::Reading;
+use crate::reading::{Reading, Rows};
 use crate::text::Embedder;
 
 /// The features of a group, and what they read.
@@ -129,7 +129,8 @@ impl GroupOracle {
         keys: &[Arc<str>],
     ) -> Result<OracleRows, Error> {
         let reading = Reading::open_for(job, group, &self.inputs, &self.filters)?;
-        let rows = Piece::concat(reading.pieces_of(keys)?);
+        reading.number(keys);
+        let rows = Piece::concat(reading.pieces(Rows::Known)?);
         let mut of = vec![Vec::new(); keys.len()];
         for (row, &entity) in rows.entities.iter().enumerate() {
             of[entity as usize].push(row as u32);
@@ -168,6 +169,7 @@ impl GroupOracle {
             let passing = rows.iter().filter(|(row, _)| passes(filter, *row));
             let row = |(row, id): &(usize, Value)| Row {
                 time: time(*row),
+                created: i64::MIN,
                 id: id.clone(),
                 input: input.map_or(Value::Null, |input| events.value(input, *row)),
             };

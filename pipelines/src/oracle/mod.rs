@@ -22,6 +22,8 @@ pub(crate) const RELATIVE: f64 = 1e-9;
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) time: i64,
+    /// When it became known; the beginning of time where all that is known now counts.
+    pub(crate) created: i64,
     /// The dedupe key.
     pub(crate) id: Value,
     /// Null for an aggregation without one.
@@ -74,7 +76,7 @@ impl Question {
         });
         let mut inside: Vec<&Row> = rows
             .iter()
-            .filter(|row| row.time >= start && row.time < as_of)
+            .filter(|row| row.time >= start && row.time < as_of && row.created < as_of)
             .collect();
         inside.sort_by(|a, b| {
             let ids = || order(&a.id, &b.id);

@@ -26,6 +26,7 @@ fn source(paths: &[&str]) -> Source {
         paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         entity: "user".to_owned(),
         event_time: None,
+        created: None,
         id: None,
         allowed_lateness: Span(0),
         columns: Vec::new(),

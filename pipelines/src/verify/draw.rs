@@ -9,7 +9,7 @@ use granary_registry::{EventTime, FeatureGroup, FeatureKind, Span, Window};
 use crate::error::Error;
 use crate::job::Job;
 use crate::piece::Piece;
-use crate::reading::Reading;
+use crate::reading::{Reading, Rows};
 use crate::synth::random::Random;
 
 /// Instants of one entity, at least and at most. Many cost little more than one, because its
@@ -193,7 +193,8 @@ fn event_times(
         }
         read.push(&group.source);
         let reading = Reading::open_for(job, group, &[], &[])?;
-        for Piece { entities, columns } in reading.pieces_of(keys)? {
+        reading.number(keys);
+        for Piece { entities, columns } in reading.pieces(Rows::Known)? {
             for (entity, time) in entities.iter().zip(columns.times) {
                 times[*entity as usize].push(time);
             }

@@ -18,7 +18,7 @@ use crate::history::History;
 use crate::job::Job;
 use crate::oracle::{EntityRows, GroupOracle, OracleRows};
 use crate::point_in_time::sweep_entity;
-use crate::reading::{Reading, Since};
+use crate::reading::{Reading, Rows, Since};
 
 const UNSETTLED: &str = "events of the entity were being folded in at that moment";
 
@@ -64,7 +64,8 @@ pub(super) fn verify(
     }
     let source = job.source_of(group).0;
     let reading = Reading::open(job, group, Since::default())?;
-    let history = History::gather(reading.pieces_of(keys)?, keys.len());
+    reading.number(keys);
+    let history = History::read(&reading, Rows::Known)?;
     let oracle = if verification.oracle {
         let oracle = GroupOracle::new(group, source, &job.embedder)?;
         let rows = oracle.read(job, group, keys)?;
@@ -127,13 +128,19 @@ impl Check<'_> {
     /// Entities without rows have the values of an empty history.
     fn run(&self, history: &History) -> Result<Vec<Tally>, Error> {
         let tally = || Tally::new(self.group.features.len());
-        let mut tallies = history.map(tally, |tally, entity, events| {
+        let begin = || (tally(), Vec::new());
+        let with_rows = history.map(begin, |(tally, met), entity, events| {
+            met.push(entity);
             self.entity(tally, entity as usize, events);
             Ok(())
         })?;
         let mut empty = vec![true; self.entities.keys.len()];
-        for entity in history.entities() {
-            empty[entity as usize] = false;
+        let mut tallies = Vec::with_capacity(with_rows.len());
+        for (tally, met) in with_rows {
+            tallies.push(tally);
+            for entity in met {
+                empty[entity as usize] = false;
+            }
         }
         let empty: Vec<usize> = (0..empty.len()).filter(|&entity| empty[entity]).collect();
         let columns = Columns::default();

@@ -39,6 +39,7 @@ impl Leakage {
             let is_answer = |column: &str| {
                 key.is_none_or(|entity| entity.key != column)
                     && source.event_time.as_deref() != Some(column)
+                    && source.created.as_deref() != Some(column)
                     && label.instant != Instant::Column(column.to_owned())
             };
             let columns = source.columns.iter().map(|column| &column.name);

@@ -50,13 +50,15 @@ fn source(
     {
         check_key(place, entity, &columns, problems);
     }
-    check_event_time(place, &columns, problems);
+    check_instant(place, "event_time", &columns, problems);
+    check_created(place, &columns, problems);
     column_at(place, "id", &columns, problems);
     let mut source = Source {
         name: name.to_owned(),
         paths: place.texts_at("path"),
         entity: entity?.to_owned(),
         event_time: place.text_at("event_time").map(str::to_owned),
+        created: place.text_at("created").map(str::to_owned),
         id: place.text_at("id").map(str::to_owned),
         allowed_lateness: place
             .span_at("allowed_lateness")
@@ -84,13 +86,29 @@ fn check_key(place: &Place<'_>, entity: &Entity, columns: &[Column], problems: &
     }
 }
 
-fn check_event_time(place: &Place<'_>, columns: &[Column], problems: &mut Problems) {
-    let Some(column) = column_at(place, "event_time", columns, problems) else {
+fn check_instant(place: &Place<'_>, key: &str, columns: &[Column], problems: &mut Problems) {
+    let Some(column) = column_at(place, key, columns, problems) else {
         return;
     };
-    if let (Some(place), true) = (place.get("event_time"), column.dtype != DType::Timestamp) {
+    if let (Some(place), true) = (place.get(key), column.dtype != DType::Timestamp) {
         let found = format!("`{}` of type {}", column.name, column.dtype);
         problems.push(place.problem(found, "a column of type timestamp"));
+    }
+}
+
+/// When a row became known says something beside when it happened, and nothing without it.
+fn check_created(place: &Place<'_>, columns: &[Column], problems: &mut Problems) {
+    let Some(created) = place.get("created") else {
+        return;
+    };
+    match place.text_at("event_time") {
+        None => {
+            problems.push(created.problem("`created` without `event_time`", "both, or neither"));
+        }
+        Some(event_time) if created.text() == Some(event_time) => {
+            problems.push(created.wrong("another column than `event_time`"));
+        }
+        Some(_) => check_instant(place, "created", columns, problems),
     }
 }
 

@@ -74,6 +74,11 @@ const SOURCE: Table = Table {
             "The column with the instant of a row. A table without one is valid from the beginning of time.",
         ),
         optional(
+            "created",
+            Shape::Text,
+            "The column with the instant at which a row became known, for rows that come after their `event_time`. Training sets leave out what was not known yet.",
+        ),
+        optional(
             "id",
             Shape::Text,
             "The column that tells copies of an event.",

@@ -62,13 +62,7 @@ impl Common {
     pub fn open(&self) -> anyhow::Result<Context> {
         let (registry, registry_text) = self.read_registry()?;
         let data = DataDir::open(&self.data_dir)?;
-        Ok(Context {
-            data,
-            registry,
-            registry_text,
-            embedder: default_embedder(),
-            known: KnownFiles::default(),
-        })
+        Ok(Context::of(data, registry, registry_text))
     }
 
     /// Reads the registry alone.
@@ -87,6 +81,17 @@ pub(super) fn read_registry(path: &std::path::Path) -> anyhow::Result<(Registry,
 }
 
 impl Context {
+    /// Over a registry that was read before.
+    pub(super) fn of(data: DataDir, registry: Registry, registry_text: String) -> Context {
+        Context {
+            data,
+            registry,
+            registry_text,
+            embedder: default_embedder(),
+            known: KnownFiles::default(),
+        }
+    }
+
     /// A job over this directory, reading the log up to an offset.
     pub fn job<'a>(
         &'a self,

@@ -9,7 +9,7 @@ use granary_models::{
     Algorithm, Candidate, Dataset, FeatureColumn, Options, Progress, ReportContext, Trained,
 };
 use granary_registry::DType;
-use granary_storage::{Artifacts, BuilderLock, read_dataset};
+use granary_storage::{Artifacts, BuilderLock, DatasetName, read_dataset};
 
 use super::context::{Common, Context};
 use super::materialize::{DATASET, service_of};
@@ -87,7 +87,8 @@ pub(super) fn train(
     let Some(label) = label else {
         bail!("feature service `{}` has no label to learn", service.name);
     };
-    let dataset = read_dataset(&context.data, DATASET)?
+    let name = DatasetName::parse(DATASET)?;
+    let dataset = read_dataset(&context.data, &name)?
         .context("there is no training set; run `granary materialize`")?;
     if dataset
         .manifest

@@ -85,12 +85,7 @@ fn stages(common: &Common, context: &Context, args: &Args) -> anyhow::Result<()>
         bad_rows: args.bad_rows,
     };
     build::build_all(context, &lock, &build, &mut |stage| tell(stage))?;
-    let set = materialize::Args {
-        service: None,
-        spine: None,
-        force: args.force,
-        bad_rows: args.bad_rows,
-    };
+    let set = materialize::Args::of_label(args.force, args.bad_rows);
     tell(&materialize::materialize(context, &lock, &set)?);
     tell(&push::push(context, args.force, args.doors.options())?);
     let training = train::Args {

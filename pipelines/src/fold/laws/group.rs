@@ -137,11 +137,13 @@ pub(super) fn group() -> (FeatureGroup, Source, Entity) {
         paths: Vec::new(),
         entity: "user".into(),
         event_time: Some("at".into()),
+        created: Some("seen_at".into()),
         id: Some("id".into()),
         allowed_lateness: Span(LATENESS),
         columns: [
             ("user_id", DType::Text),
             ("at", DType::Timestamp),
+            ("seen_at", DType::Timestamp),
             ("id", DType::Text),
             ("kind", DType::Categorical),
             ("amount", DType::Int),

@@ -4,10 +4,17 @@
 use granary_registry::{Expression, Feature, FeatureGroup, FeatureKind, Value};
 
 use super::{KINDS, Raw};
+use crate::intake::Hindsight;
 use crate::oracle::{Question, Row, Wanted};
 
 /// The feature as of an instant.
-pub(super) fn naive(group: &FeatureGroup, feature: &Feature, raws: &[Raw], as_of: i64) -> Wanted {
+pub(super) fn naive(
+    group: &FeatureGroup,
+    feature: &Feature,
+    raws: &[Raw],
+    as_of: i64,
+    hindsight: Hindsight,
+) -> Wanted {
     let FeatureKind::Aggregate(aggregation) = &feature.kind else {
         return Wanted::exactly(Value::Null);
     };
@@ -17,6 +24,10 @@ pub(super) fn naive(group: &FeatureGroup, feature: &Feature, raws: &[Raw], as_of
         .filter(|raw| aggregation.filter.is_none() || is_purchase(raw))
         .map(|raw| Row {
             time: raw.time,
+            created: raw
+                .created
+                .filter(|_| hindsight == Hindsight::Cut)
+                .unwrap_or(i64::MIN),
             id: Value::Text(raw.id.to_string().into()),
             input: input(aggregation.input.as_ref(), raw),
         })
