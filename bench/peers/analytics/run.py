@@ -1,6 +1,6 @@
-"""Activity features by granary, DuckDB, Polars and pandas from the same files, alternately, on
-two threads. Checks that all results are equal, then writes results.json, results.md and
-results.svg into the work directory.
+"""Activity features, and features at the instants of a spine, by granary, DuckDB, Polars and
+pandas from the same files, alternately, on two threads. Checks that all results are equal, then
+writes results.json, results.md and results.svg into the work directory.
 
     python run.py --granary ../../../target/release/granary --work /tmp/peers
 
@@ -24,6 +24,8 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 
+import spine
+
 HERE = pathlib.Path(__file__).resolve().parent
 EVENTS_PER_USER = 249.6
 PANDAS_LIMIT = 5e6
@@ -41,12 +43,20 @@ def main():
     for form, millions, order in cases:
         data, rows = log(args.granary, work, form, millions, order)
         engines = [e for e in args.engines if e != "pandas" or rows <= PANDAS_LIMIT]
-        runs = {engine: [] for engine in engines}
-        for _ in range(args.rounds):
-            for engine in engines:
-                runs[engine].append(measure(engine, args.granary, data, form, work))
-        compare(engines, data, work)
-        results.append(summary(form, order, rows, runs))
+        commands = {engine: command(engine, args.granary, data, form, work) for engine in engines}
+        runs = alternate(commands, args.rounds)
+        compare({engine: columns(engine, data, work) for engine in engines}, data.name)
+        results.append(summary(f"{rows / 1e6:.1f} M events, {form}, by {order}", form, rows, runs))
+        print(table(results[-1:]), flush=True)
+    for sizes in args.point_in_time:
+        millions, asked = (float(size) for size in sizes.split("x"))
+        data, rows = log(args.granary, work, "parquet", millions, args.order)
+        commands, files = spine.case(HERE, args.granary, data, asked, work)
+        engines = [engine for engine in args.engines if engine in commands]
+        runs = alternate({engine: commands[engine] for engine in engines}, args.rounds)
+        compare({engine: spine.columns(files[engine]) for engine in engines}, f"{data.name} x {asked:g} M")
+        what = f"{rows / 1e6:.1f} M events by {args.order} x {asked:g} M instants"
+        results.append(summary(what, "point in time", rows, runs))
         print(table(results[-1:]), flush=True)
     report(work, results)
 
@@ -57,6 +67,7 @@ def arguments():
     parser.add_argument("--work", default="/tmp/granary-peers")
     parser.add_argument("--events", nargs="*", type=float, default=[1, 2.5, 25], help="millions, Parquet")
     parser.add_argument("--csv", nargs="*", type=float, default=[2.5], help="millions, CSV")
+    parser.add_argument("--point-in-time", nargs="*", default=["2.5x0.1", "25x1"], metavar="EVENTSxROWS", help="millions, such as 25x1")
     parser.add_argument("--order", choices=ORDERS, default="key", help="of the rows in the files")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engines", nargs="*", choices=ENGINES, default=ENGINES)
@@ -90,18 +101,29 @@ def run(command, **options):
     subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
 
 
-def measure(engine, granary, data, form, work):
-    """Seconds, and peak memory in bytes."""
+def command(engine, granary, data, form, work):
     if engine == "granary":
-        command = [granary, "build", "--group", "activity", "--force", "--threads", "2"]
-        command += ["--data-dir", data, "--registry", HERE / "registry.yaml"]
-    else:
-        source = data / "raw" / f"event_logs.{form}"
-        command = [sys.executable, "-m", "engines", engine, source, work / f"{engine}.parquet"]
+        options = ["--data-dir", data, "--registry", HERE / "registry.yaml"]
+        return [granary, "build", "--group", "activity", "--force", "--threads", "2", *options]
+    source = data / "raw" / f"event_logs.{form}"
+    return [sys.executable, "-m", "engines", f"{engine}_engine", source, work / f"{engine}.parquet"]
+
+
+def alternate(commands, rounds):
+    """Seconds and peak memory of each run, by engine."""
+    runs = {engine: [] for engine in commands}
+    for _ in range(rounds):
+        for engine, told in commands.items():
+            runs[engine].append(measure(engine, told))
+    return runs
+
+
+def measure(engine, told):
+    """Seconds, and peak memory in bytes."""
     environment = os.environ | {"POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "2"}
     began = time.perf_counter()
     process = subprocess.Popen(
-        [str(part) for part in command],
+        [str(part) for part in told],
         cwd=HERE,
         env=environment,
         stdout=subprocess.PIPE,
@@ -115,7 +137,7 @@ def measure(engine, granary, data, form, work):
     elapsed = time.perf_counter() - began
     said = process.stdout.read()
     if process.returncode != 0:
-        sys.exit(f"{engine} failed on {data}")
+        sys.exit(f"{engine} failed: {' '.join(str(part) for part in told)}")
     return (elapsed if engine == "granary" else float(said)), peak
 
 
@@ -129,9 +151,9 @@ def high_water(pid):
     return int(lines[0].split()[1]) * 1024 if lines else 0
 
 
-def compare(engines, data, work):
+def compare(tables, name_of_case):
     """Every engine's features are the first one's."""
-    tables = {engine: columns(engine, data, work) for engine in engines}
+    engines = list(tables)
     wanted = tables[engines[0]]
     for engine in engines[1:]:
         for name, column in wanted.items():
@@ -142,7 +164,7 @@ def compare(engines, data, work):
                 else np.allclose(found, column, rtol=1e-9, atol=1e-12, equal_nan=True)
             )
             if not equal:
-                sys.exit(f"{data.name}: `{name}` of {engine} is not that of {engines[0]}")
+                sys.exit(f"{name_of_case}: `{name}` of {engine} is not that of {engines[0]}")
 
 
 def columns(engine, data, work):
@@ -158,7 +180,7 @@ def columns(engine, data, work):
     return named | {"event_vector": vectors.to_numpy(zero_copy_only=False).astype("float64")}
 
 
-def summary(form, order, rows, runs):
+def summary(what, form, rows, runs):
     engines = {}
     for engine, measured in runs.items():
         seconds = [run[0] for run in measured]
@@ -168,17 +190,17 @@ def summary(form, order, rows, runs):
             "max_s": max(seconds),
             "peak_mb": max(run[1] for run in measured) / 1e6,
         }
-    return {"format": form, "order": order, "rows": rows, "engines": engines}
+    return {"case": what, "format": form, "rows": rows, "engines": engines}
 
 
 def table(results):
-    lines = ["| file | engine | median s | min | max | peak MB | granary is |", "|---|---|---|---|---|---|---|"]
+    lines = ["| case | engine | median s | min | max | peak MB | granary is |", "|---|---|---|---|---|---|---|"]
     for result in results:
         ours = result["engines"].get("granary", {}).get("median_s")
         for engine, held in result["engines"].items():
             times = f"{held['median_s'] / ours:.1f} x faster" if ours and engine != "granary" else ""
             lines.append(
-                f"| {result['rows'] / 1e6:.1f} M events, {result['format']}, by {result['order']} | {engine}"
+                f"| {result['case']} | {engine}"
                 f" | {held['median_s']:.2f} | {held['min_s']:.2f} | {held['max_s']:.2f} | {held['peak_mb']:.0f} | {times} |"
             )
     return "\n".join(lines)

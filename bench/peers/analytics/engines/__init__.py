@@ -1,6 +1,6 @@
 """The rivals: one module each, with `run(source, result)` that reads the log and writes the
-features. `python -m engines NAME SOURCE RESULT` runs one and prints its seconds, imports left
-out."""
+features, or `run(source, spine, result)` at the instants of a spine. `python -m engines MODULE
+PATH...` runs one and prints its seconds, imports left out."""
 
 TYPES = [
     "add_to_cart",
@@ -24,3 +24,5 @@ TYPES = [
 GAP_MINUTES = 30
 # Window in days, hop of its start in seconds.
 WINDOWS = [(7, 3_600), (30, 86_400), (90, 86_400)]
+# Of the rows of a spine, in days: their instants are midnights, to which hops of a day are exact.
+SPINE_WINDOWS = [30, 90]

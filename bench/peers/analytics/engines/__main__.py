@@ -2,8 +2,8 @@ import importlib
 import sys
 import time
 
-name, source, result = sys.argv[1:4]
-engine = importlib.import_module(f"engines.{name}_engine")
+name, *paths = sys.argv[1:]
+engine = importlib.import_module(f"engines.{name}")
 began = time.perf_counter()
-engine.run(source, result)
+engine.run(*paths)
 print(time.perf_counter() - began)
