@@ -12,6 +12,7 @@ mod browser; // the page in headless Chromium
 mod building; // builds that go on from the one before
 mod cli; // exit codes, skipped stages, errors that say what to do
 mod crash; // kill -9 at any moment
+mod datasets; // ranges, what was known when, versions made again
 mod doors; // the same events through every door
 mod duckdb; // the same features by SQL in another engine
 mod events; // events sent to a running server

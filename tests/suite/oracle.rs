@@ -147,89 +147,27 @@ impl Raw {
 
     /// Every feature that this oracle knows of a user, as of an instant.
     pub(crate) fn features(&self, user: &str, as_of: i64) -> Map<String, Json> {
+        self.features_of(user, as_of, |_| true)
+    }
+
+    /// The same of the events that count alone.
+    pub(crate) fn features_of(
+        &self,
+        user: &str,
+        as_of: i64,
+        counts: impl Fn(&Event) -> bool,
+    ) -> Map<String, Json> {
         let mut features = self.profiles.get(user).cloned().unwrap_or_else(|| {
             PROFILE
                 .iter()
                 .map(|name| ((*name).to_owned(), Json::Null))
                 .collect()
         });
-        self.activity(user, as_of, &mut features);
+        let events = self.events.get(user).into_iter().flatten();
+        let events = events.filter(|event| event.time < as_of && counts(event));
+        activity(events.collect(), as_of, &mut features);
         self.review_features(user, as_of, &mut features);
         features
-    }
-
-    fn activity(&self, user: &str, as_of: i64, features: &mut Map<String, Json>) {
-        let mut events: Vec<&Event> = self.events.get(user).into_iter().flatten().collect();
-        events.sort();
-        events.dedup();
-        events.retain(|event| event.time < as_of);
-        let inside = |days: i64| -> Vec<&Event> {
-            let hop = if days > 12 { DAY } else { HOUR };
-            let start = (as_of - days * DAY).div_euclid(hop) * hop;
-            events
-                .iter()
-                .copied()
-                .filter(|event| event.time >= start)
-                .collect()
-        };
-        let of_kind = |events: &[&Event], kind: &str| {
-            events.iter().filter(|event| event.kind == kind).count()
-        };
-        let lengths = session_lengths(&events);
-        let mut set = |name: &str, value: Json| features.insert(name.to_owned(), value);
-        set("total_events", events.len().into());
-        set("purchase_count", of_kind(&events, "purchase").into());
-        set("add_to_cart_count", of_kind(&events, "add_to_cart").into());
-        set(
-            "payment_failures",
-            of_kind(&events, "payment_failed").into(),
-        );
-        set("session_count", lengths.len().into());
-        let total: f64 = lengths
-            .iter()
-            .map(|length| *length as f64 / MINUTE as f64)
-            .sum();
-        set("avg_session_length", ratio(total, lengths.len() as f64));
-        let newest = events.last().map(|event| (as_of - event.time) / DAY);
-        set("last_active_days", newest.map_or(Json::Null, Json::from));
-        let vector: Vec<usize> = KINDS.iter().map(|kind| of_kind(&events, kind)).collect();
-        set("event_vector", json!(vector));
-        for days in [7, 30, 90] {
-            let inside = inside(days);
-            set(&format!("events_{days}d"), inside.len().into());
-            set(
-                &format!("purchases_{days}d"),
-                of_kind(&inside, "purchase").into(),
-            );
-            set(
-                &format!("tickets_{days}d"),
-                of_kind(&inside, "ticket_created").into(),
-            );
-            set(
-                &format!("sessions_{days}d"),
-                session_lengths(&inside).len().into(),
-            );
-        }
-        let count = |kind: &str| of_kind(&events, kind) as f64;
-        set(
-            "cart_to_purchase",
-            ratio(count("purchase"), count("add_to_cart")),
-        );
-        set(
-            "payment_failure_rate",
-            ratio(
-                count("payment_failed"),
-                count("payment_failed") + count("purchase"),
-            ),
-        );
-        set(
-            "events_per_session",
-            ratio(events.len() as f64, lengths.len() as f64),
-        );
-        set(
-            "recent_activity_share",
-            ratio(inside(30).len() as f64, inside(90).len() as f64),
-        );
     }
 
     fn review_features(&self, user: &str, as_of: i64, features: &mut Map<String, Json>) {
@@ -270,6 +208,77 @@ impl Raw {
             newest.map_or(Json::Null, |time| ((as_of - time) / DAY).into()),
         );
     }
+}
+
+fn activity(mut events: Vec<&Event>, as_of: i64, features: &mut Map<String, Json>) {
+    events.sort();
+    events.dedup();
+    let inside = |days: i64| -> Vec<&Event> {
+        let hop = if days > 12 { DAY } else { HOUR };
+        let start = (as_of - days * DAY).div_euclid(hop) * hop;
+        events
+            .iter()
+            .copied()
+            .filter(|event| event.time >= start)
+            .collect()
+    };
+    let of_kind =
+        |events: &[&Event], kind: &str| events.iter().filter(|event| event.kind == kind).count();
+    let lengths = session_lengths(&events);
+    let mut set = |name: &str, value: Json| features.insert(name.to_owned(), value);
+    set("total_events", events.len().into());
+    set("purchase_count", of_kind(&events, "purchase").into());
+    set("add_to_cart_count", of_kind(&events, "add_to_cart").into());
+    set(
+        "payment_failures",
+        of_kind(&events, "payment_failed").into(),
+    );
+    set("session_count", lengths.len().into());
+    let total: f64 = lengths
+        .iter()
+        .map(|length| *length as f64 / MINUTE as f64)
+        .sum();
+    set("avg_session_length", ratio(total, lengths.len() as f64));
+    let newest = events.last().map(|event| (as_of - event.time) / DAY);
+    set("last_active_days", newest.map_or(Json::Null, Json::from));
+    let vector: Vec<usize> = KINDS.iter().map(|kind| of_kind(&events, kind)).collect();
+    set("event_vector", json!(vector));
+    for days in [7, 30, 90] {
+        let inside = inside(days);
+        set(&format!("events_{days}d"), inside.len().into());
+        set(
+            &format!("purchases_{days}d"),
+            of_kind(&inside, "purchase").into(),
+        );
+        set(
+            &format!("tickets_{days}d"),
+            of_kind(&inside, "ticket_created").into(),
+        );
+        set(
+            &format!("sessions_{days}d"),
+            session_lengths(&inside).len().into(),
+        );
+    }
+    let count = |kind: &str| of_kind(&events, kind) as f64;
+    set(
+        "cart_to_purchase",
+        ratio(count("purchase"), count("add_to_cart")),
+    );
+    set(
+        "payment_failure_rate",
+        ratio(
+            count("payment_failed"),
+            count("payment_failed") + count("purchase"),
+        ),
+    );
+    set(
+        "events_per_session",
+        ratio(events.len() as f64, lengths.len() as f64),
+    );
+    set(
+        "recent_activity_share",
+        ratio(inside(30).len() as f64, inside(90).len() as f64),
+    );
 }
 
 fn session_lengths(events: &[&Event]) -> Vec<i64> {
