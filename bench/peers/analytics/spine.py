@@ -54,8 +54,8 @@ def draw(log, source, spine, rows):
             span as (select min("timestamp") as first, max("timestamp") as last from read_parquet('{source}')),
             drawn as (select range as row, hash(range) as one, hash(range + 1000000007) as two from range({rows}))
             select user_id, date_trunc('day', first + (two % 1000000) / 1e6 * (last - first)) as as_of
-            from drawn, span
-            join users on users.number = one % (select count(*) from users)
+            from drawn
+            join users on number = (one % (select count(*)::ubigint from users))::bigint, span
             order by row
         ) to '{spine}.part' (format parquet, compression zstd)
         """

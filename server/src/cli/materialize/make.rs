@@ -1,11 +1,12 @@
 //! Makes a set by its recipe and writes it down; whether it is published is the caller's.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use arrow::datatypes::SchemaRef;
-use granary_pipelines::materialize::{self, RangeSet};
+use granary_pipelines::materialize::{self, RangeSet, Steps};
 use granary_pipelines::{Fill, Job, Part, build};
 use granary_registry::{FeatureService, Registry};
 use granary_storage::{DatasetWriter, InputFile, OfflineStore, Written};
@@ -44,7 +45,18 @@ pub(super) fn make(
             "feature service `{}` has no label; name one in the registry, or pass --spine or --from",
             service.name
         ),
-        (RowsFrom::Range { .. }, _) => return make_range(job, recipe, service, open),
+        (
+            RowsFrom::Range {
+                from,
+                to,
+                every,
+                entities,
+            },
+            _,
+        ) => {
+            let steps = steps(from, to, every)?;
+            return make_range(job, service, steps, entities.as_deref(), open);
+        }
     };
     let set = materialize::materialize(job, service, rows)?;
     let mut writer = open(set.batch.schema())?;
@@ -60,22 +72,13 @@ pub(super) fn make(
 
 fn make_range(
     job: &Job<'_>,
-    recipe: &Recipe,
     service: &FeatureService,
+    steps: Steps,
+    entities: Option<&Path>,
     open: impl FnOnce(SchemaRef) -> granary_storage::Result<DatasetWriter>,
 ) -> anyhow::Result<Made> {
-    let RowsFrom::Range {
-        from,
-        to,
-        every,
-        entities,
-    } = &recipe.rows
-    else {
-        bail!("no range");
-    };
-    let steps = steps(from, to, every)?;
     let count = steps.count();
-    let set = RangeSet::open(job, service, steps, entities.as_deref())?;
+    let set = RangeSet::open(job, service, steps, entities)?;
     let mut writer = open(set.schema().clone())?;
     set.each_batch(|batch| Ok::<(), anyhow::Error>(writer.write(batch)?))?;
     Ok(Made {

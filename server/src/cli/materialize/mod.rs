@@ -7,7 +7,7 @@ mod recipe; // what a set is made of, besides files
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use granary_pipelines::{Job, Progress, materialize as sets};
 use granary_registry::{FeatureService, Label};
 use granary_storage::{BuilderLock, DatasetName, DatasetWriter, InputFile, Offset, check_dataset};
@@ -220,15 +220,13 @@ pub(super) fn service_of<'a>(
     name: Option<&str>,
 ) -> anyhow::Result<(&'a FeatureService, Option<&'a Label>)> {
     let registry = &context.registry;
-    let service = match name {
-        Some(name) => make::service(registry, name)?,
-        None => {
-            let mut services = registry.services.iter();
-            let Some(service) = services.find(|service| service.label.is_some()) else {
-                bail!("no feature service of the registry has a label; choose one with --service");
-            };
-            service
-        }
+    let service = if let Some(name) = name {
+        make::service(registry, name)?
+    } else {
+        let mut services = registry.services.iter();
+        let service = services.find(|service| service.label.is_some());
+        service
+            .context("no feature service of the registry has a label; choose one with --service")?
     };
     let label = service.label.as_deref();
     Ok((service, label.and_then(|label| registry.label(label))))
