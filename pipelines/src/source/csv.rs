@@ -10,6 +10,7 @@ use memchr::{memchr, memchr2};
 
 use super::cells::{Cell, Cells};
 use super::format::read_full;
+use super::words::{Regular, WORD};
 use super::{Reason, Wanted};
 
 /// The header line of one file.
@@ -87,21 +88,57 @@ impl Fields {
     /// Returns the number of bytes used up.
     pub(super) fn split(&self, block: &[u8], last: bool, cells: &mut Cells) -> usize {
         let mut at = 0;
+        let mut ends = Ends::new(block, at);
         while at < block.len() {
-            match blank_line(&block[at..]) {
-                0 => {}
-                length => {
-                    at += length;
-                    continue;
-                }
+            if let Some(end) = self.split_regular(block, at, &mut ends, cells) {
+                at = end;
+                continue;
             }
-            let Some(end) = self.split_record(block, at, last, cells) else {
-                cells.drop_partial_record();
-                break;
+            cells.drop_partial_record();
+            at = match blank_line(&block[at..]) {
+                0 => match self.split_record(block, at, last, cells) {
+                    Some(end) => end,
+                    None => {
+                        cells.drop_partial_record();
+                        break;
+                    }
+                },
+                length => at + length,
             };
-            at = end;
+            ends = Ends::new(block, at);
         }
         at
+    }
+
+    /// Returns the end of the record, or none if there is anything unusual about it. A blank
+    /// line is passed over.
+    fn split_regular(
+        &self,
+        block: &[u8],
+        start: usize,
+        ends: &mut Ends<'_>,
+        cells: &mut Cells,
+    ) -> Option<usize> {
+        let mut picks = self.picks.iter().peekable();
+        let mut at = start;
+        for index in 0..self.count {
+            let end = ends.next()?;
+            let ends_record = block[end] == b'\n';
+            if ends_record && index == 0 && without_return(block, start, end) == start {
+                return Some(end + 1);
+            }
+            if ends_record != (index + 1 == self.count) {
+                return None;
+            }
+            while let Some((_, column)) = picks.next_if(|(wanted, _)| *wanted == index) {
+                let field = Field::regular(block, at, end, ends_record);
+                let cell = cell(block, &field, cells.unescaped());
+                cells.push(*column, cell);
+            }
+            at = end + 1;
+        }
+        cells.end_record(start);
+        Some(at)
     }
 
     /// Returns the end of the record, or none if the block ends before it.
@@ -152,6 +189,89 @@ struct Field {
     ends_record: bool,
     next: usize,
     flaw: Option<Reason>,
+}
+
+impl Field {
+    /// A field without a flaw, up to its comma or newline.
+    fn regular(block: &[u8], at: usize, separator: usize, ends_record: bool) -> Field {
+        let end = if ends_record {
+            without_return(block, at, separator)
+        } else {
+            separator
+        };
+        let quoted = block[at] == b'"' && end > at + 1;
+        let (start, end) = if quoted { (at + 1, end - 1) } else { (at, end) };
+        Field {
+            start,
+            end,
+            escaped: quoted && memchr(b'"', &block[start..end]).is_some(),
+            ends_record,
+            next: separator + 1,
+            flaw: None,
+        }
+    }
+}
+
+/// Commas and newlines outside quotes, from the begin of a record to the first that is
+/// irregular.
+struct Ends<'a> {
+    block: &'a [u8],
+    /// Where the word begins of which `found` are left.
+    word: usize,
+    found: u64,
+    next: usize,
+    quoting: Regular,
+}
+
+impl<'a> Ends<'a> {
+    fn new(block: &'a [u8], start: usize) -> Ends<'a> {
+        Ends {
+            block,
+            word: start,
+            found: 0,
+            next: start,
+            quoting: Regular::new(false, true, false),
+        }
+    }
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.found == 0 {
+            self.advance()?;
+        }
+        let place = self.word + self.found.trailing_zeros() as usize;
+        self.found &= self.found - 1;
+        Some(place)
+    }
+
+    /// Goes on to the next word; none if there is none that is regular.
+    fn advance(&mut self) -> Option<()> {
+        let rest = self
+            .block
+            .get(self.next..)
+            .filter(|rest| !rest.is_empty())?;
+        let word = match rest.first_chunk::<WORD>() {
+            Some(whole) => self.quoting.take(whole),
+            None => {
+                let mut padded = [0; WORD];
+                padded[..rest.len()].copy_from_slice(rest);
+                self.quoting.take(&padded)
+            }
+        };
+        let mut trailing = word.trailing;
+        while trailing != 0 {
+            let place = trailing.trailing_zeros() as usize;
+            // The `\r` of `\r\n` may follow a quote; what is missing is told by its missing end.
+            let rest = &self.block[(self.next + place).min(self.block.len())..];
+            if !rest.is_empty() && !rest.starts_with(b"\r\n") {
+                return None;
+            }
+            trailing &= trailing - 1;
+        }
+        (self.word, self.found) = (self.next, word.ends);
+        self.next += WORD;
+        (word.stray == 0).then_some(())
+    }
 }
 
 /// The field that begins at `at`, or none if the block ends before it does.

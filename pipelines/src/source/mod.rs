@@ -15,6 +15,7 @@ mod head; // what a header line or a footer tells about a file
 mod files; // the files of one source: columns, hashes, chunks, decoding
 
 mod chunk; // the parts that decode independently
+mod words; // CSV 64 bytes at a time: where fields end
 mod quotes; // which newlines of a CSV file end a record
 
 mod cells; // the wanted cells of a block, column by column
