@@ -19,6 +19,12 @@ sources:
     entity: user
     event_time: at
     columns: {user_id: text, at: timestamp, kind: categorical}
+feature_groups:
+  activity:
+    entity: user
+    source: events
+    features:
+      - {name: total_events, dtype: int, aggregation: count}
 ";
 
 const KINDS: [&str; 5] = [

@@ -6,11 +6,10 @@
 
 use std::io::{self, Read};
 
-use memchr::{memchr, memchr2};
-
 use super::cells::{Cell, Cells};
+use super::field::{Field, cell, next_field, without_return};
 use super::format::read_full;
-use super::words::{Regular, WORD};
+use super::words::Ends;
 use super::{Reason, Wanted};
 
 /// The header line of one file.
@@ -180,205 +179,12 @@ impl Fields {
     }
 }
 
-/// One field: its text without the outer quotes, and where the next begins.
-struct Field {
-    start: usize,
-    end: usize,
-    /// Holds doubled quotes.
-    escaped: bool,
-    ends_record: bool,
-    next: usize,
-    flaw: Option<Reason>,
-}
-
-impl Field {
-    /// A field without a flaw, up to its comma or newline.
-    fn regular(block: &[u8], at: usize, separator: usize, ends_record: bool) -> Field {
-        let end = if ends_record {
-            without_return(block, at, separator)
-        } else {
-            separator
-        };
-        let quoted = block[at] == b'"' && end > at + 1;
-        let (start, end) = if quoted { (at + 1, end - 1) } else { (at, end) };
-        Field {
-            start,
-            end,
-            escaped: quoted && memchr(b'"', &block[start..end]).is_some(),
-            ends_record,
-            next: separator + 1,
-            flaw: None,
-        }
-    }
-}
-
-/// Commas and newlines outside quotes, from the begin of a record to the first that is
-/// irregular.
-struct Ends<'a> {
-    block: &'a [u8],
-    /// Where the word begins of which `found` are left.
-    word: usize,
-    found: u64,
-    next: usize,
-    quoting: Regular,
-}
-
-impl<'a> Ends<'a> {
-    fn new(block: &'a [u8], start: usize) -> Ends<'a> {
-        Ends {
-            block,
-            word: start,
-            found: 0,
-            next: start,
-            quoting: Regular::new(false, true, false),
-        }
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<usize> {
-        while self.found == 0 {
-            self.advance()?;
-        }
-        let place = self.word + self.found.trailing_zeros() as usize;
-        self.found &= self.found - 1;
-        Some(place)
-    }
-
-    /// Goes on to the next word; none if there is none that is regular.
-    fn advance(&mut self) -> Option<()> {
-        let rest = self
-            .block
-            .get(self.next..)
-            .filter(|rest| !rest.is_empty())?;
-        let word = match rest.first_chunk::<WORD>() {
-            Some(whole) => self.quoting.take(whole),
-            None => {
-                let mut padded = [0; WORD];
-                padded[..rest.len()].copy_from_slice(rest);
-                self.quoting.take(&padded)
-            }
-        };
-        let mut trailing = word.trailing;
-        while trailing != 0 {
-            let place = trailing.trailing_zeros() as usize;
-            // The `\r` of `\r\n` may follow a quote; what is missing is told by its missing end.
-            let rest = &self.block[(self.next + place).min(self.block.len())..];
-            if !rest.is_empty() && !rest.starts_with(b"\r\n") {
-                return None;
-            }
-            trailing &= trailing - 1;
-        }
-        (self.word, self.found) = (self.next, word.ends);
-        self.next += WORD;
-        (word.stray == 0).then_some(())
-    }
-}
-
-/// The field that begins at `at`, or none if the block ends before it does.
-fn next_field(block: &[u8], at: usize, last: bool) -> Option<Field> {
-    if block.get(at) == Some(&b'"') {
-        return quoted_field(block, at, last);
-    }
-    let (end, ends_record, next) = field_end(block, at, last)?;
-    Some(Field {
-        start: at,
-        end,
-        escaped: false,
-        ends_record,
-        next,
-        flaw: None,
-    })
-}
-
-fn quoted_field(block: &[u8], at: usize, last: bool) -> Option<Field> {
-    let start = at + 1;
-    let (mut search, mut escaped) = (start, false);
-    loop {
-        let Some(found) = memchr(b'"', block.get(search..)?) else {
-            let flaw = Some(Reason::OpenQuote);
-            let next = block.len();
-            let open = Field {
-                start,
-                end: next,
-                escaped,
-                ends_record: true,
-                next,
-                flaw,
-            };
-            return last.then_some(open);
-        };
-        let quote = search + found;
-        if block.get(quote + 1) == Some(&b'"') {
-            escaped = true;
-            search = quote + 2;
-            continue;
-        }
-        let (end, ends_record, next) = field_end(block, quote + 1, last)?;
-        let flaw = (end > quote + 1).then_some(Reason::AfterQuote);
-        return Some(Field {
-            start,
-            end: quote,
-            escaped,
-            ends_record,
-            next,
-            flaw,
-        });
-    }
-}
-
-/// From a place outside quotes: where the field ends, whether its record ends there too, and
-/// where the next field or record begins.
-fn field_end(block: &[u8], at: usize, last: bool) -> Option<(usize, bool, usize)> {
-    match memchr2(b',', b'\n', &block[at..]) {
-        Some(found) if block[at + found] == b',' => Some((at + found, false, at + found + 1)),
-        Some(found) => {
-            let newline = at + found;
-            Some((without_return(block, at, newline), true, newline + 1))
-        }
-        None if last => Some((without_return(block, at, block.len()), true, block.len())),
-        None => None,
-    }
-}
-
-/// The end of a line without the `\r` of `\r\n`.
-fn without_return(block: &[u8], start: usize, end: usize) -> usize {
-    if end > start && block[end - 1] == b'\r' {
-        end - 1
-    } else {
-        end
-    }
-}
-
 /// Length of a blank line at the beginning of the block, 0 if it begins otherwise.
 fn blank_line(block: &[u8]) -> usize {
     match block {
         [b'\n', ..] => 1,
         [b'\r', b'\n', ..] => 2,
         _ => 0,
-    }
-}
-
-fn cell(block: &[u8], field: &Field, unescaped: &mut Vec<u8>) -> Cell {
-    if field.start == field.end {
-        return Cell::Null;
-    }
-    if !field.escaped {
-        return Cell::InBlock {
-            start: field.start as u32,
-            end: field.end as u32,
-        };
-    }
-    let start = unescaped.len() as u32;
-    let mut rest = &block[field.start..field.end];
-    // Inside a quoted field every quote is the first of a pair; one of each pair is kept.
-    while let Some(quote) = memchr(b'"', rest) {
-        unescaped.extend_from_slice(&rest[..=quote]);
-        rest = rest.get(quote + 2..).unwrap_or_default();
-    }
-    unescaped.extend_from_slice(rest);
-    Cell::Unescaped {
-        start,
-        end: unescaped.len() as u32,
     }
 }
 

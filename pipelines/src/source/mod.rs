@@ -20,6 +20,7 @@ mod quotes; // which newlines of a CSV file end a record
 
 mod cells; // the wanted cells of a block, column by column
 mod column; // cells of one column -> one Arrow array
+mod field; // one field of CSV
 mod csv; // a block of CSV -> cells
 mod dictionary; // repeated strings -> dictionary arrays
 mod jsonl; // a block of JSON lines -> cells

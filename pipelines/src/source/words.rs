@@ -92,3 +92,65 @@ fn parity(mut bits: u64) -> u64 {
     }
     bits
 }
+
+/// Commas and newlines outside quotes, from the begin of a record to the first that is
+/// irregular.
+pub(super) struct Ends<'a> {
+    block: &'a [u8],
+    /// Where the word begins of which `found` are left.
+    word: usize,
+    found: u64,
+    next: usize,
+    quoting: Regular,
+}
+
+impl<'a> Ends<'a> {
+    pub(super) fn new(block: &'a [u8], start: usize) -> Ends<'a> {
+        Ends {
+            block,
+            word: start,
+            found: 0,
+            next: start,
+            quoting: Regular::new(false, true, false),
+        }
+    }
+
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<usize> {
+        while self.found == 0 {
+            self.advance()?;
+        }
+        let place = self.word + self.found.trailing_zeros() as usize;
+        self.found &= self.found - 1;
+        Some(place)
+    }
+
+    /// Goes on to the next word; none if there is none that is regular.
+    fn advance(&mut self) -> Option<()> {
+        let rest = self
+            .block
+            .get(self.next..)
+            .filter(|rest| !rest.is_empty())?;
+        let word = match rest.first_chunk::<WORD>() {
+            Some(whole) => self.quoting.take(whole),
+            None => {
+                let mut padded = [0; WORD];
+                padded[..rest.len()].copy_from_slice(rest);
+                self.quoting.take(&padded)
+            }
+        };
+        let mut trailing = word.trailing;
+        while trailing != 0 {
+            let place = trailing.trailing_zeros() as usize;
+            // The `\r` of `\r\n` may follow a quote; what is missing is told by its missing end.
+            let rest = &self.block[(self.next + place).min(self.block.len())..];
+            if !rest.is_empty() && !rest.starts_with(b"\r\n") {
+                return None;
+            }
+            trailing &= trailing - 1;
+        }
+        (self.word, self.found) = (self.next, word.ends);
+        self.next += WORD;
+        (word.stray == 0).then_some(())
+    }
+}
