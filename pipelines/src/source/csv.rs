@@ -94,16 +94,15 @@ impl Fields {
                 continue;
             }
             cells.drop_partial_record();
-            at = match blank_line(&block[at..]) {
-                0 => match self.split_record(block, at, last, cells) {
-                    Some(end) => end,
-                    None => {
-                        cells.drop_partial_record();
-                        break;
-                    }
-                },
-                length => at + length,
-            };
+            let blank = blank_line(&block[at..]);
+            if blank > 0 {
+                at += blank;
+            } else if let Some(end) = self.split_record(block, at, last, cells) {
+                at = end;
+            } else {
+                cells.drop_partial_record();
+                break;
+            }
             ends = Ends::new(block, at);
         }
         at

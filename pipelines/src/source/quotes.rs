@@ -52,7 +52,7 @@ pub(super) fn inside_at_end(input: &mut dyn Read) -> io::Result<[bool; 2]> {
     let (mut offset, mut before) = (0, b'\n');
     loop {
         let filled = read_full(input, &mut block)?;
-        let bytes = Bytes {
+        let read = Block {
             bytes: &block[..filled],
             offset,
             before,
@@ -60,27 +60,27 @@ pub(super) fn inside_at_end(input: &mut dyn Read) -> io::Result<[bool; 2]> {
         let mut from = 0;
         // Both beginnings soon lead to the same state; then one is enough.
         while states[0] != states[1]
-            && let Some(quote) = bytes.quote_from(from)
+            && let Some(quote) = read.quote_from(from)
         {
             for state in &mut states {
-                state.quote(offset + quote as u64, bytes.before(quote));
+                state.quote(offset + quote as u64, read.before(quote));
             }
             from = quote + 1;
         }
         if states[0] == states[1] {
-            states[0].follow(&bytes, from);
+            states[0].follow(&read, from);
             states[1] = states[0];
         }
         if filled < BLOCK {
             return Ok([states[0].inside, states[1].inside]);
         }
-        before = bytes.before(filled);
+        before = read.before(filled);
         offset += filled as u64;
     }
 }
 
 /// A block of a stretch.
-struct Bytes<'a> {
+struct Block<'a> {
     bytes: &'a [u8],
     /// Where it begins in the stretch.
     offset: u64,
@@ -88,7 +88,7 @@ struct Bytes<'a> {
     before: u8,
 }
 
-impl Bytes<'_> {
+impl Block<'_> {
     fn before(&self, at: usize) -> u8 {
         if at == 0 {
             self.before
@@ -105,7 +105,7 @@ impl Bytes<'_> {
 impl Quoting {
     /// Takes in the bytes of a block from a place on: words at a time, as long as they are
     /// regular.
-    fn follow(&mut self, block: &Bytes<'_>, from: usize) {
+    fn follow(&mut self, block: &Block<'_>, from: usize) {
         let mut at = from;
         let mut regular = self.regular(block, at);
         while let Some(word) = block.bytes[at..].first_chunk::<WORD>() {
@@ -121,14 +121,14 @@ impl Quoting {
         self.follow_quotes(block, at, block.bytes.len());
     }
 
-    fn follow_quotes(&mut self, block: &Bytes<'_>, from: usize, to: usize) {
+    fn follow_quotes(&mut self, block: &Block<'_>, from: usize, to: usize) {
         for found in memchr_iter(b'"', &block.bytes[from..to]) {
             let at = from + found;
             self.quote(block.offset + at as u64, block.before(at));
         }
     }
 
-    fn regular(self, block: &Bytes<'_>, at: usize) -> Regular {
+    fn regular(self, block: &Block<'_>, at: usize) -> Regular {
         let closed = self.closed.map(|position| position + 1);
         let begins = matches!(block.before(at), b',' | b'\n');
         Regular::new(

@@ -131,13 +131,12 @@ impl<'a> Ends<'a> {
             .block
             .get(self.next..)
             .filter(|rest| !rest.is_empty())?;
-        let word = match rest.first_chunk::<WORD>() {
-            Some(whole) => self.quoting.take(whole),
-            None => {
-                let mut padded = [0; WORD];
-                padded[..rest.len()].copy_from_slice(rest);
-                self.quoting.take(&padded)
-            }
+        let word = if let Some(whole) = rest.first_chunk::<WORD>() {
+            self.quoting.take(whole)
+        } else {
+            let mut padded = [0; WORD];
+            padded[..rest.len()].copy_from_slice(rest);
+            self.quoting.take(&padded)
         };
         let mut trailing = word.trailing;
         while trailing != 0 {
