@@ -5,6 +5,7 @@ use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute;
 use arrow::datatypes::Field;
 use granary_registry::EventTime;
+use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::fold::{ColumnBuilder, GroupFold, GroupState};
@@ -61,7 +62,7 @@ impl<'a> FeatureColumns<'a> {
             }
         }
         columns
-            .into_iter()
+            .into_par_iter()
             .map(|column| join(column, &order))
             .collect()
     }

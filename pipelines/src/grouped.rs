@@ -37,6 +37,9 @@ impl Grouped {
             entities,
             mut columns,
         } = piece;
+        if let Some(runs) = as_they_stand(&entities, &columns, rows.clone()) {
+            return Grouped { columns, runs };
+        }
         let mut order = Vec::with_capacity(rows.len());
         let ends = by_entity(&entities[rows.clone()], rows.start as u32, &mut order);
         let mut kept = Vec::with_capacity(order.len());
@@ -48,17 +51,6 @@ impl Grouped {
             in_order(&mut order[start..end], &mut columns, &mut kept);
             runs.push((entity, from..kept.len()));
             start = end;
-        }
-        let untouched = kept.len() == rows.len()
-            && kept
-                .iter()
-                .zip(rows.clone())
-                .all(|(&row, at)| at == row as usize);
-        if untouched {
-            for (_, run) in &mut runs {
-                *run = run.start + rows.start..run.end + rows.start;
-            }
-            return Grouped { columns, runs };
         }
         let columns = columns.take(&kept);
         Grouped { columns, runs }
@@ -73,6 +65,32 @@ pub(crate) fn by_entities(piece: Piece) -> Piece {
     let mut order = Vec::with_capacity(piece.rows());
     by_entity(&piece.entities, 0, &mut order);
     piece.take(&order)
+}
+
+/// The runs of rows that need not be moved: entities ascend, which they do by first sight in
+/// sorted files, and so do the instants of each. Where ids tell copies, instants must differ.
+fn as_they_stand(
+    entities: &[u32],
+    columns: &Columns,
+    rows: Range<usize>,
+) -> Option<Vec<(u32, Range<usize>)>> {
+    let mut runs: Vec<(u32, Range<usize>)> = Vec::new();
+    let mut start = rows.start;
+    for stretch in entities[rows].chunk_by(|a, b| a == b) {
+        let run = start..start + stretch.len();
+        let times = &columns.times[run.clone()];
+        let in_order = if columns.ids.is_empty() {
+            times.is_sorted()
+        } else {
+            times.is_sorted_by(|a, b| a < b)
+        };
+        if !in_order || runs.last().is_some_and(|(last, _)| *last >= stretch[0]) {
+            return None;
+        }
+        start = run.end;
+        runs.push((stretch[0], run));
+    }
+    Some(runs)
 }
 
 /// Whether the rows of an entity stand together in stretches of this many on average.

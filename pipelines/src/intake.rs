@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
@@ -345,11 +345,19 @@ fn codes(array: &ArrayRef, categories: &[Arc<str>]) -> Result<Vec<u32>, Error> {
     if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
         let values = compute::cast(dictionary.values(), &DataType::Utf8)?;
         let of_value: Vec<u32> = values.as_string::<i32>().iter().map(code).collect();
-        let of_row = |key: Option<i32>| key.map_or(NO_CATEGORY, |key| of_value[key as usize]);
-        return Ok(dictionary.keys().iter().map(of_row).collect());
+        return Ok(by_key(dictionary.keys(), &of_value, NO_CATEGORY));
     }
     let texts = compute::cast(array, &DataType::Utf8)?;
     Ok(texts.as_string::<i32>().iter().map(code).collect())
+}
+
+/// What the value of each row comes to; `null` where there is none.
+fn by_key<T: Copy>(keys: &Int32Array, of_value: &[T], null: T) -> Vec<T> {
+    let of_key = |key: i32| of_value.get(key as usize).copied().unwrap_or(null);
+    match keys.nulls() {
+        None => keys.values().iter().map(|&key| of_key(key)).collect(),
+        Some(_) => keys.iter().map(|key| key.map_or(null, of_key)).collect(),
+    }
 }
 
 fn buckets(numbers: &[f64], edges: &[f64]) -> Vec<u32> {
@@ -426,8 +434,7 @@ fn hashes(array: &ArrayRef) -> Result<Vec<u64>, Error> {
     let of_text = |text: Option<&str>| text.map_or(NO_HASH, |text| hash(text.as_bytes()));
     if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
         let of_value = hashes(dictionary.values())?;
-        let of_row = |key: Option<i32>| key.map_or(NO_HASH, |key| of_value[key as usize]);
-        return Ok(dictionary.keys().iter().map(of_row).collect());
+        return Ok(by_key(dictionary.keys(), &of_value, NO_HASH));
     }
     Ok(match array.data_type() {
         DataType::Utf8 => array.as_string::<i32>().iter().map(of_text).collect(),

@@ -193,20 +193,23 @@ impl Numbering {
             self.numbers.resize(values.len(), UNKNOWN);
         }
         let keys = dictionary.keys().values();
+        let rows = self.of_rows(keys);
+        if !rows.contains(&UNKNOWN) {
+            return rows;
+        }
         // A dictionary may name entities whose rows were left out as bad: they get no number.
-        if keys
-            .iter()
-            .any(|&key| self.numbers[key as usize] == UNKNOWN)
-        {
-            let texts = values.as_string::<i32>();
-            let mut interner = lock(interner);
-            for &key in keys {
-                let number = &mut self.numbers[key as usize];
-                if *number == UNKNOWN {
-                    *number = find(&mut interner, texts.value(key as usize));
-                }
+        let texts = values.as_string::<i32>();
+        let mut interner = lock(interner);
+        for &key in keys {
+            let number = &mut self.numbers[key as usize];
+            if *number == UNKNOWN {
+                *number = find(&mut interner, texts.value(key as usize));
             }
         }
+        self.of_rows(keys)
+    }
+
+    fn of_rows(&self, keys: &[i32]) -> Vec<u32> {
         keys.iter().map(|&key| self.numbers[key as usize]).collect()
     }
 }

@@ -30,10 +30,12 @@ impl EventTime {
     /// Reads ISO-8601: date alone, `T` or a space, with or without fraction and
     /// offset; a naive time is UTC. Digits behind the microsecond are cut off.
     pub fn parse(text: &str) -> Result<EventTime, TimeError> {
-        let bytes = text.as_bytes();
-        read_fixed(bytes)
-            .or_else(|| read_general(bytes))
-            .ok_or_else(|| TimeError::Instant(shortened(text)))
+        EventTime::read(text.as_bytes()).ok_or_else(|| TimeError::Instant(shortened(text)))
+    }
+
+    /// The same of bytes, for those who tell of what is wrong in their own words.
+    pub fn read(bytes: &[u8]) -> Option<EventTime> {
+        read_fixed(bytes).or_else(|| read_general(bytes))
     }
 }
 
@@ -130,6 +132,10 @@ fn read_fixed(bytes: &[u8]) -> Option<EventTime> {
     let pair = |at: usize| two_digits(head[at], head[at + 1]);
     let days = days_of_date(pair(0)? * 100 + pair(2)?, pair(5)?, pair(8)?)?;
     let seconds = seconds_of_time(pair(11)?, pair(14)?, pair(17)?)?;
+    if let Some(fraction) = six_digits(tail) {
+        // Four digits of a year are far from the last instant.
+        return Some(EventTime((days * 86_400 + seconds) * SECOND + fraction));
+    }
     let mut rest = Reader { rest: tail };
     let fraction = rest.fraction()?;
     rest.finish(days, seconds, fraction)
@@ -167,6 +173,16 @@ fn is_date_end(byte: u8) -> bool {
 fn two_digits(tens: u8, ones: u8) -> Option<i64> {
     let both = tens.is_ascii_digit() && ones.is_ascii_digit();
     both.then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+}
+
+/// `.123456` and nothing else, which is what other engines write.
+fn six_digits(tail: &[u8]) -> Option<i64> {
+    let digits: &[u8; 6] = tail.strip_prefix(b".")?.try_into().ok()?;
+    let mut micros = 0;
+    for pair in digits.as_chunks::<2>().0 {
+        micros = micros * 100 + two_digits(pair[0], pair[1])?;
+    }
+    Some(micros)
 }
 
 fn seconds_of_time(hour: i64, minute: i64, second: i64) -> Option<i64> {

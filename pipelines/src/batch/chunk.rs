@@ -230,9 +230,7 @@ impl Partials {
     /// events before the first or after the last of them.
     fn push(&mut self, fold: &GroupFold, entity: u32, events: &Events<'_>) {
         let times = events.times();
-        let mut state = fold.new_state();
-        fold.fold(&mut state, events);
-        fold.compact(&mut state);
+        let state = fold.closed(events);
         self.parts.push(Partial {
             entity,
             rows: times.len() as u32,

@@ -29,8 +29,9 @@ use crate::history::History;
 use crate::job::Job;
 use crate::reading::{Reading, Rows};
 
-/// Entities that one thread finalizes at a time.
-const SLICE: usize = 256;
+/// Entities that one thread finalizes at a time: as many as a column has room for when it is
+/// made.
+const SLICE: usize = 1024;
 
 /// A source folded: the state of every entity.
 pub struct States {
@@ -123,7 +124,8 @@ impl States {
     /// Finalizes every entity; `as_of` must lie after the newest event.
     pub fn finalize(&self, as_of: EventTime) -> Result<Folded<'_>, Error> {
         let mut entities: Vec<&[Place]> = self.joined.entities().collect();
-        entities.sort_unstable_by(|a, b| self.key(a).cmp(self.key(b)));
+        // Stable for its speed alone: keys that ascend in the files are runs of numbers here.
+        entities.par_sort_by(|a, b| self.key(a).cmp(self.key(b)));
         let slots: Vec<usize> = (0..self.fold.slots.len()).collect();
         let slices: Vec<Slice<'_, '_>> = entities
             .par_chunks(SLICE)

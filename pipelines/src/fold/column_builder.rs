@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, FixedSizeListArray, FixedSizeListBuilder, Float32Builder,
-    Float64Builder, Int64Builder, StringDictionaryBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BooleanBuilder, FixedSizeListArray, FixedSizeListBuilder, Float32Array,
+    Float32Builder, Float64Builder, Int64Builder, StringDictionaryBuilder,
+    TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::Int32Type;
+use arrow::datatypes::{DataType, Field, Int32Type};
 use granary_registry::{DType, Value};
 
 /// Collects values of one feature into a column.
@@ -102,7 +103,12 @@ impl ColumnBuilder {
     }
 }
 
-fn vectors(elements: &[f32], valid: &[bool], dimension: usize) -> FixedSizeListArray {
+fn vectors(elements: &mut Vec<f32>, valid: &[bool], dimension: usize) -> FixedSizeListArray {
+    if !valid.contains(&false) && elements.len() == valid.len() * dimension {
+        let elements = Arc::new(Float32Array::from(std::mem::take(elements)));
+        let field = Arc::new(Field::new_list_field(DataType::Float32, true));
+        return FixedSizeListArray::new(field, dimension as i32, elements, None);
+    }
     let mut column = FixedSizeListBuilder::new(Float32Builder::new(), dimension as i32);
     let mut rows = elements.chunks_exact(dimension);
     for &valid in valid {

@@ -2,7 +2,6 @@
 
 use granary_registry::{EventTime, Value};
 
-use super::events::NO_CATEGORY;
 use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
 /// Counts events by the code of their category.
@@ -23,10 +22,19 @@ impl Aggregate for CountBy {
     fn update(&self, state: &mut Vec<u32>, events: &Events<'_>) {
         let codes = events.codes(self.input);
         state.resize(self.categories, 0);
-        for row in events.selected(self.filter) {
-            if codes[row] != NO_CATEGORY {
-                state[codes[row] as usize] += 1;
+        // No place is that of `NO_CATEGORY`.
+        let mut count = |code: u32| {
+            if let Some(count) = state.get_mut(code as usize) {
+                *count += 1;
             }
+        };
+        match self.filter {
+            None => codes[events.rows.clone()]
+                .iter()
+                .for_each(|&code| count(code)),
+            Some(_) => events
+                .selected(self.filter)
+                .for_each(|row| count(codes[row])),
         }
     }
 

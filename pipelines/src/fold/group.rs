@@ -197,6 +197,20 @@ impl GroupFold {
         }
     }
 
+    /// The compact state of a run of events that hold no copies.
+    pub fn closed(&self, events: &Events<'_>) -> GroupState {
+        let mut state = self.new_state();
+        let closed_before = self.closed_before(events.newest);
+        for (fold, state) in self.states.iter().zip(&mut state.states) {
+            fold.close(state, events, closed_before);
+        }
+        state.newest = events.newest;
+        if self.keeps_ids {
+            self.remember(&mut state, events);
+        }
+        state
+    }
+
     /// Takes in one live event, if it is no copy and not too late.
     pub fn apply(&self, state: &mut GroupState, event: &Events<'_>) -> Applied {
         let row = event.rows.start;

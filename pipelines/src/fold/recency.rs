@@ -15,11 +15,8 @@ impl Aggregate for Recency {
     type State = Option<i64>;
 
     fn update(&self, state: &mut Option<i64>, events: &Events<'_>) {
-        let newest = events
-            .selected(self.filter)
-            .map(|row| events.columns.times[row])
-            .max();
-        *state = (*state).max(newest);
+        let newest = events.selected(self.filter).next_back();
+        *state = (*state).max(newest.map(|row| events.columns.times[row]));
     }
 
     fn merge(&self, into: &mut Option<i64>, from: &Option<i64>) {

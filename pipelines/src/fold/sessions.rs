@@ -48,6 +48,24 @@ impl Block {
         }
     }
 
+    /// The sessions of instants that ascend and span less than half of all time.
+    fn of_times(times: &[i64], gap: i64) -> Option<Block> {
+        let (&first, &last) = (times.first()?, times.last()?);
+        let (mut count, mut total) = (1, 0);
+        for pair in times.windows(2) {
+            let between = pair[1] - pair[0];
+            let inside = between <= gap;
+            count += u64::from(!inside);
+            total += if inside { between } else { 0 };
+        }
+        Some(Block {
+            first,
+            last,
+            count,
+            total,
+        })
+    }
+
     /// This block and a later one: their nearest sessions are one if the gap allows.
     fn join(self, later: Block, gap: i64) -> Block {
         let between = later.first.saturating_sub(self.last);
@@ -115,6 +133,21 @@ impl Sessions {
         })
     }
 
+    /// How many of these instants, which ascend, are of sessions that `compact` would close.
+    fn old(&self, times: &[i64], closed_before: i64) -> usize {
+        let span = times.first().zip(times.last());
+        if span.is_none_or(|(first, last)| last.checked_sub(*first).is_none()) {
+            return 0;
+        }
+        let limit = closed_before.saturating_sub(self.gap);
+        let old = times.partition_point(|&time| time < limit);
+        if old == times.len() {
+            return old;
+        }
+        let ends = |at: &usize| *at == 0 || times[*at] - times[*at - 1] > self.gap;
+        (0..=old).rev().find(ends).unwrap_or(0)
+    }
+
     /// Closes the first `count` open sessions.
     fn close(&self, state: &mut SessionState, count: usize) {
         for interval in state.open.drain(..count) {
@@ -162,6 +195,19 @@ impl Aggregate for Sessions {
         let limit = closed_before.saturating_sub(self.gap);
         let old = state.open.partition_point(|held| held.1 < limit);
         self.close(state, old);
+    }
+
+    /// Old sessions are only counted: where they end is not asked for, so nothing is decided
+    /// event by event.
+    fn close(&self, state: &mut SessionState, events: &Events<'_>, closed_before: i64) {
+        let mut rest = events.clone();
+        if self.filter.is_none() && *state == SessionState::default() {
+            let old = self.old(events.times(), closed_before);
+            state.closed = Block::of_times(&events.times()[..old], self.gap);
+            rest.rows.start += old;
+        }
+        self.update(state, &rest);
+        self.compact(state, closed_before, events.newest);
     }
 
     fn finalize(&self, state: &SessionState, _: EventTime) -> Value {

@@ -69,19 +69,15 @@ impl<A: Aggregate> Aggregate for Windowed<A> {
         let times = &events.columns.times;
         let oldest = tail.saturating_mul(hop);
         let first = events.times().partition_point(|&time| time < oldest);
-        let mut row = events.rows.start + first;
-        while row < events.rows.end {
+        let mut rest = events.part(events.rows.start + first..events.rows.end);
+        while let Some(row) = rest.selected(self.inner.filter()).next() {
             let pane = times[row].div_euclid(hop);
             let end = pane.saturating_add(1).saturating_mul(hop);
-            let more = times[row..events.rows.end]
-                .iter()
-                .take_while(|&&time| time < end)
-                .count();
-            let part = events.part(row..row + more.max(1));
-            if part.selected(self.inner.filter()).next().is_some() {
-                self.inner.update(state.slot(pane), &part);
-            }
-            row = part.rows.end;
+            let inside = times[row..rest.rows.end].iter();
+            let more = inside.take_while(|&&time| time < end).count();
+            let part = rest.part(row..row + more.max(1));
+            self.inner.update(state.slot(pane), &part);
+            rest = rest.part(part.rows.end..rest.rows.end);
         }
     }
 

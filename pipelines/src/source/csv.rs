@@ -6,10 +6,10 @@
 
 use std::io::{self, Read};
 
-use memchr::{memchr, memchr2};
-
 use super::cells::{Cell, Cells};
+use super::field::{Field, cell, next_field, without_return};
 use super::format::read_full;
+use super::words::Ends;
 use super::{Reason, Wanted};
 
 /// The header line of one file.
@@ -87,21 +87,56 @@ impl Fields {
     /// Returns the number of bytes used up.
     pub(super) fn split(&self, block: &[u8], last: bool, cells: &mut Cells) -> usize {
         let mut at = 0;
+        let mut ends = Ends::new(block, at);
         while at < block.len() {
-            match blank_line(&block[at..]) {
-                0 => {}
-                length => {
-                    at += length;
-                    continue;
-                }
+            if let Some(end) = self.split_regular(block, at, &mut ends, cells) {
+                at = end;
+                continue;
             }
-            let Some(end) = self.split_record(block, at, last, cells) else {
+            cells.drop_partial_record();
+            let blank = blank_line(&block[at..]);
+            if blank > 0 {
+                at += blank;
+            } else if let Some(end) = self.split_record(block, at, last, cells) {
+                at = end;
+            } else {
                 cells.drop_partial_record();
                 break;
-            };
-            at = end;
+            }
+            ends = Ends::new(block, at);
         }
         at
+    }
+
+    /// Returns the end of the record, or none if there is anything unusual about it. A blank
+    /// line is passed over.
+    fn split_regular(
+        &self,
+        block: &[u8],
+        start: usize,
+        ends: &mut Ends<'_>,
+        cells: &mut Cells,
+    ) -> Option<usize> {
+        let mut picks = self.picks.iter().peekable();
+        let mut at = start;
+        for index in 0..self.count {
+            let end = ends.next()?;
+            let ends_record = block[end] == b'\n';
+            if ends_record && index == 0 && without_return(block, start, end) == start {
+                return Some(end + 1);
+            }
+            if ends_record != (index + 1 == self.count) {
+                return None;
+            }
+            while let Some((_, column)) = picks.next_if(|(wanted, _)| *wanted == index) {
+                let field = Field::regular(block, at, end, ends_record);
+                let cell = cell(block, &field, cells.unescaped());
+                cells.push(*column, cell);
+            }
+            at = end + 1;
+        }
+        cells.end_record(start);
+        Some(at)
     }
 
     /// Returns the end of the record, or none if the block ends before it.
@@ -143,122 +178,12 @@ impl Fields {
     }
 }
 
-/// One field: its text without the outer quotes, and where the next begins.
-struct Field {
-    start: usize,
-    end: usize,
-    /// Holds doubled quotes.
-    escaped: bool,
-    ends_record: bool,
-    next: usize,
-    flaw: Option<Reason>,
-}
-
-/// The field that begins at `at`, or none if the block ends before it does.
-fn next_field(block: &[u8], at: usize, last: bool) -> Option<Field> {
-    if block.get(at) == Some(&b'"') {
-        return quoted_field(block, at, last);
-    }
-    let (end, ends_record, next) = field_end(block, at, last)?;
-    Some(Field {
-        start: at,
-        end,
-        escaped: false,
-        ends_record,
-        next,
-        flaw: None,
-    })
-}
-
-fn quoted_field(block: &[u8], at: usize, last: bool) -> Option<Field> {
-    let start = at + 1;
-    let (mut search, mut escaped) = (start, false);
-    loop {
-        let Some(found) = memchr(b'"', block.get(search..)?) else {
-            let flaw = Some(Reason::OpenQuote);
-            let next = block.len();
-            let open = Field {
-                start,
-                end: next,
-                escaped,
-                ends_record: true,
-                next,
-                flaw,
-            };
-            return last.then_some(open);
-        };
-        let quote = search + found;
-        if block.get(quote + 1) == Some(&b'"') {
-            escaped = true;
-            search = quote + 2;
-            continue;
-        }
-        let (end, ends_record, next) = field_end(block, quote + 1, last)?;
-        let flaw = (end > quote + 1).then_some(Reason::AfterQuote);
-        return Some(Field {
-            start,
-            end: quote,
-            escaped,
-            ends_record,
-            next,
-            flaw,
-        });
-    }
-}
-
-/// From a place outside quotes: where the field ends, whether its record ends there too, and
-/// where the next field or record begins.
-fn field_end(block: &[u8], at: usize, last: bool) -> Option<(usize, bool, usize)> {
-    match memchr2(b',', b'\n', &block[at..]) {
-        Some(found) if block[at + found] == b',' => Some((at + found, false, at + found + 1)),
-        Some(found) => {
-            let newline = at + found;
-            Some((without_return(block, at, newline), true, newline + 1))
-        }
-        None if last => Some((without_return(block, at, block.len()), true, block.len())),
-        None => None,
-    }
-}
-
-/// The end of a line without the `\r` of `\r\n`.
-fn without_return(block: &[u8], start: usize, end: usize) -> usize {
-    if end > start && block[end - 1] == b'\r' {
-        end - 1
-    } else {
-        end
-    }
-}
-
 /// Length of a blank line at the beginning of the block, 0 if it begins otherwise.
 fn blank_line(block: &[u8]) -> usize {
     match block {
         [b'\n', ..] => 1,
         [b'\r', b'\n', ..] => 2,
         _ => 0,
-    }
-}
-
-fn cell(block: &[u8], field: &Field, unescaped: &mut Vec<u8>) -> Cell {
-    if field.start == field.end {
-        return Cell::Null;
-    }
-    if !field.escaped {
-        return Cell::InBlock {
-            start: field.start as u32,
-            end: field.end as u32,
-        };
-    }
-    let start = unescaped.len() as u32;
-    let mut rest = &block[field.start..field.end];
-    // Inside a quoted field every quote is the first of a pair; one of each pair is kept.
-    while let Some(quote) = memchr(b'"', rest) {
-        unescaped.extend_from_slice(&rest[..=quote]);
-        rest = rest.get(quote + 2..).unwrap_or_default();
-    }
-    unescaped.extend_from_slice(rest);
-    Cell::Unescaped {
-        start,
-        end: unescaped.len() as u32,
     }
 }
 

@@ -15,10 +15,12 @@ mod head; // what a header line or a footer tells about a file
 mod files; // the files of one source: columns, hashes, chunks, decoding
 
 mod chunk; // the parts that decode independently
+mod words; // CSV 64 bytes at a time: where fields end
 mod quotes; // which newlines of a CSV file end a record
 
 mod cells; // the wanted cells of a block, column by column
 mod column; // cells of one column -> one Arrow array
+mod field; // one field of CSV
 mod csv; // a block of CSV -> cells
 mod dictionary; // repeated strings -> dictionary arrays
 mod jsonl; // a block of JSON lines -> cells

@@ -3,9 +3,10 @@
 
 use std::io::{self, Read};
 
-use memchr::{memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::format::read_full;
+use super::words::{Regular, WORD};
 
 const BLOCK: usize = 256 << 10;
 
@@ -51,24 +52,98 @@ pub(super) fn inside_at_end(input: &mut dyn Read) -> io::Result<[bool; 2]> {
     let (mut offset, mut before) = (0, b'\n');
     loop {
         let filled = read_full(input, &mut block)?;
-        let bytes = &block[..filled];
-        for at in memchr_iter(b'"', bytes) {
-            let previous = if at == 0 { before } else { bytes[at - 1] };
-            let position = offset + at as u64;
-            // Both beginnings soon lead to the same state; then one is enough.
-            let merged = states[0] == states[1];
-            states[0].quote(position, previous);
-            if merged {
-                states[1] = states[0];
-            } else {
-                states[1].quote(position, previous);
+        let read = Block {
+            bytes: &block[..filled],
+            offset,
+            before,
+        };
+        let mut from = 0;
+        // Both beginnings soon lead to the same state; then one is enough.
+        while states[0] != states[1]
+            && let Some(quote) = read.quote_from(from)
+        {
+            for state in &mut states {
+                state.quote(offset + quote as u64, read.before(quote));
             }
+            from = quote + 1;
+        }
+        if states[0] == states[1] {
+            states[0].follow(&read, from);
+            states[1] = states[0];
         }
         if filled < BLOCK {
             return Ok([states[0].inside, states[1].inside]);
         }
-        before = bytes[filled - 1];
+        before = read.before(filled);
         offset += filled as u64;
+    }
+}
+
+/// A block of a stretch.
+struct Block<'a> {
+    bytes: &'a [u8],
+    /// Where it begins in the stretch.
+    offset: u64,
+    /// The byte before it.
+    before: u8,
+}
+
+impl Block<'_> {
+    fn before(&self, at: usize) -> u8 {
+        if at == 0 {
+            self.before
+        } else {
+            self.bytes[at - 1]
+        }
+    }
+
+    fn quote_from(&self, from: usize) -> Option<usize> {
+        memchr(b'"', &self.bytes[from..]).map(|found| from + found)
+    }
+}
+
+impl Quoting {
+    /// Takes in the bytes of a block from a place on: words at a time, as long as they are
+    /// regular.
+    fn follow(&mut self, block: &Block<'_>, from: usize) {
+        let mut at = from;
+        let mut regular = self.regular(block, at);
+        while let Some(word) = block.bytes[at..].first_chunk::<WORD>() {
+            let was = regular;
+            if regular.take(word).stray != 0 {
+                *self = Quoting::of(was, block.offset + at as u64);
+                self.follow_quotes(block, at, at + WORD);
+                regular = self.regular(block, at + WORD);
+            }
+            at += WORD;
+        }
+        *self = Quoting::of(regular, block.offset + at as u64);
+        self.follow_quotes(block, at, block.bytes.len());
+    }
+
+    fn follow_quotes(&mut self, block: &Block<'_>, from: usize, to: usize) {
+        for found in memchr_iter(b'"', &block.bytes[from..to]) {
+            let at = from + found;
+            self.quote(block.offset + at as u64, block.before(at));
+        }
+    }
+
+    fn regular(self, block: &Block<'_>, at: usize) -> Regular {
+        let closed = self.closed.map(|position| position + 1);
+        let begins = matches!(block.before(at), b',' | b'\n');
+        Regular::new(
+            self.inside,
+            begins,
+            closed == Some(block.offset + at as u64),
+        )
+    }
+
+    /// The same state before a position of the stretch.
+    fn of(regular: Regular, position: u64) -> Quoting {
+        Quoting {
+            inside: regular.is_inside(),
+            closed: regular.has_closed().then(|| position - 1),
+        }
     }
 }
 

@@ -84,10 +84,7 @@ pub(super) fn timestamp(text: &[u8]) -> Parsed<i64> {
     if text.is_empty() || text == b"NaT" {
         return Ok(None);
     }
-    let instant = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| EventTime::parse(text).ok());
-    instant
+    EventTime::read(text)
         .map(|instant| Some(instant.0))
         .ok_or(Reason::NotA(DType::Timestamp))
 }

@@ -13,8 +13,8 @@ use parquet::file::properties::WriterProperties;
 
 use crate::{Error, Result};
 
-const ROW_GROUP_ROWS: usize = 100_000;
-const ROW_GROUP_BYTES: usize = 64 << 20;
+pub(crate) const ROW_GROUP_ROWS: usize = 100_000;
+pub(crate) const ROW_GROUP_BYTES: usize = 64 << 20;
 const READ_BATCH_ROWS: usize = 65_536;
 
 /// What a file holds decides how it is encoded. Harder compression than zstd 1 gains nothing:

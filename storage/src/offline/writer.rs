@@ -2,18 +2,22 @@
 //! builds.
 
 use std::fs::{self, File};
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use arrow::array::{
     Array, ArrayBuilder, ArrayRef, AsArray, BinaryBuilder, Int64Builder, RecordBatch,
 };
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
+use parquet::errors::Result as ParquetResult;
+use parquet::file::writer::SerializedFileWriter;
+use rayon::prelude::*;
 
-use super::parquet_files::{Holds, write_parquet};
+use super::parquet_files::{Holds, ROW_GROUP_BYTES, ROW_GROUP_ROWS, write_parquet};
 use super::version::{StateRow, Version};
 use super::{FEATURES, MANIFEST, Manifest, STATES};
 use crate::versions::Staged;
@@ -24,7 +28,6 @@ const STATE_BATCH_ROWS: usize = 1_024;
 const STATE_BATCH_BYTES: usize = 16 << 20;
 
 /// A version under construction; nothing stays of it unless it is published.
-#[derive(Debug)]
 pub struct VersionWriter {
     group: String,
     staged: Staged,
@@ -32,15 +35,15 @@ pub struct VersionWriter {
     states: States,
 }
 
-#[derive(Debug)]
 struct Features {
     path: PathBuf,
-    file: ArrowWriter<File>,
+    file: SerializedFileWriter<File>,
+    columns: ArrowRowGroupWriterFactory,
+    row_groups: usize,
     last_key: Option<ArrayRef>, // one element
     rows: u64,
 }
 
-#[derive(Debug)]
 struct States {
     path: PathBuf,
     file: ArrowWriter<File>,
@@ -73,10 +76,14 @@ impl VersionWriter {
     fn features(&mut self, schema: SchemaRef) -> Result<()> {
         let path = self.staged.path().join(FEATURES);
         let file = File::create(&path).map_err(Error::io("create", &path))?;
-        let file = write_parquet(file, &path, schema, Holds::Columns)?;
+        let (file, columns) = write_parquet(file, &path, schema, Holds::Columns)?
+            .into_serialized_writer()
+            .map_err(Error::parquet("create", &path))?;
         self.features = Some(Features {
             path,
             file,
+            columns,
+            row_groups: 0,
             last_key: None,
             rows: 0,
         });
@@ -98,7 +105,7 @@ impl VersionWriter {
         self.states.append(state)
     }
 
-    /// Writes features and states at once, a thread each: for a version that is at hand whole.
+    /// Writes features and states at once: for a version that is at hand whole.
     pub fn write<'s>(
         &mut self,
         features: &RecordBatch,
@@ -106,19 +113,16 @@ impl VersionWriter {
     ) -> Result<()> {
         self.features(features.schema())?;
         let (file, rows) = (&mut self.features, &mut self.states);
-        thread::scope(|scope| {
-            let written = scope.spawn(|| {
+        let (features, states) = rayon::join(
+            || file.as_mut().map_or(Ok(()), |file| file.write(features)),
+            || {
                 for state in states {
                     rows.append(state)?;
                 }
                 rows.flush()
-            });
-            let features = file
-                .as_mut()
-                .map_or(Ok(()), |file| file.write_in_slices(features));
-            let written = written.join().unwrap_or_else(|panic| resume_unwind(panic));
-            features.and(written)
-        })
+            },
+        );
+        features.and(states)
     }
 
     /// Makes the version appear, whole, and current.
@@ -142,26 +146,39 @@ impl VersionWriter {
 }
 
 impl Features {
-    /// What the encoder keeps of a batch grows with it.
-    fn write_in_slices(&mut self, batch: &RecordBatch) -> Result<()> {
-        for first in (0..batch.num_rows()).step_by(FEATURE_BATCH_ROWS) {
-            let rows = FEATURE_BATCH_ROWS.min(batch.num_rows() - first);
-            self.write(&batch.slice(first, rows))?;
-        }
-        self.flush()
-    }
-
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
         let key = batch.column(0);
         self.check_ascending(batch.schema().field(0).name(), key)?;
-        self.file
-            .write(batch)
-            .map_err(Error::parquet("write", &self.path))?;
+        let most = rows_of_a_group(batch);
+        for first in (0..batch.num_rows()).step_by(most) {
+            let rows = most.min(batch.num_rows() - first);
+            self.write_row_group(&batch.slice(first, rows))
+                .map_err(Error::parquet("write", &self.path))?;
+        }
         self.last_key = Some(key.slice(key.len() - 1, 1));
         self.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    /// Every column is encoded for itself: a field is one column of the file, for structs are
+    /// no features.
+    fn write_row_group(&mut self, batch: &RecordBatch) -> ParquetResult<()> {
+        let writers = self.columns.create_column_writers(self.row_groups)?;
+        let encoded = writers
+            .into_par_iter()
+            .zip(batch.schema().fields().par_iter())
+            .zip(batch.columns())
+            .map(|((writer, field), column)| encode(writer, field, column))
+            .collect::<ParquetResult<Vec<ArrowColumnChunk>>>()?;
+        let mut group = self.file.next_row_group()?;
+        for column in encoded {
+            column.append_to_row_group(&mut group)?;
+        }
+        group.close()?;
+        self.row_groups += 1;
         Ok(())
     }
 
@@ -207,16 +224,32 @@ impl Features {
         })
     }
 
-    /// Encodes what was written so far, so that closing is quick.
-    fn flush(&mut self) -> Result<()> {
-        self.file
-            .flush()
-            .map_err(Error::parquet("write", &self.path))
-    }
-
     fn close(self) -> Result<u64> {
-        close(self.file, &self.path)
+        let closed = self.file.close();
+        closed.map_err(Error::parquet("finish", &self.path))?;
+        size(&self.path)
     }
+}
+
+/// A row group is kept whole until it is written.
+fn rows_of_a_group(batch: &RecordBatch) -> usize {
+    let bytes_of_a_row = batch.get_array_memory_size() / batch.num_rows().max(1);
+    (ROW_GROUP_BYTES / bytes_of_a_row.max(1)).clamp(1, ROW_GROUP_ROWS)
+}
+
+/// What the encoder keeps of a batch grows with it, so a column comes in slices.
+fn encode(
+    mut writer: ArrowColumnWriter,
+    field: &Field,
+    column: &ArrayRef,
+) -> ParquetResult<ArrowColumnChunk> {
+    for first in (0..column.len()).step_by(FEATURE_BATCH_ROWS) {
+        let rows = FEATURE_BATCH_ROWS.min(column.len() - first);
+        for leaf in compute_leaves(field, &column.slice(first, rows))? {
+            writer.write(&leaf)?;
+        }
+    }
+    writer.close()
 }
 
 impl States {
@@ -295,7 +328,9 @@ impl States {
 
     fn close(mut self) -> Result<u64> {
         self.write_buffered()?;
-        close(self.file, &self.path)
+        let closed = self.file.close();
+        closed.map_err(Error::parquet("finish", &self.path))?;
+        size(&self.path)
     }
 }
 
@@ -315,9 +350,7 @@ fn first_disorder<T: PartialOrd + ToString>(
     None
 }
 
-/// Ends a Parquet file and returns its size.
-fn close(file: ArrowWriter<File>, path: &Path) -> Result<u64> {
-    file.close().map_err(Error::parquet("finish", path))?;
+fn size(path: &Path) -> Result<u64> {
     Ok(fs::metadata(path)
         .map_err(Error::io("look at", path))?
         .len())

@@ -321,6 +321,22 @@ proptest! {
     }
 
     #[test]
+    fn closing_a_run_is_folding_and_compacting_it(raws in events()) {
+        prop_assume!(!raws.is_empty());
+        let bench = Bench::new();
+        let folded = bench.history(&raws).map(Vec::new, |states, _, events| {
+            let mut state = bench.fold.new_state();
+            bench.fold.fold(&mut state, events);
+            bench.fold.compact(&mut state);
+            states.push((bench.fold.closed(events), state));
+            Ok(())
+        });
+        for (closed, folded) in folded.unwrap().into_iter().flatten() {
+            prop_assert_eq!(closed, folded);
+        }
+    }
+
+    #[test]
     fn a_stream_within_the_lateness_is_the_batch(raws in events(), keys in prop::collection::vec(0..1000i64, 60), twice in prop::collection::vec(any::<prop::sample::Index>(), 0..4)) {
         prop_assume!(!raws.is_empty());
         let bench = Bench::new();

@@ -27,6 +27,14 @@ fn wanted() -> [Wanted; 3] {
     ]
 }
 
+/// Records of two fields, some quoted, and some nuisance.
+fn mostly_regular() -> impl Strategy<Value = String> {
+    let record = r#"([a1]{0,9}|"([a,\n]|""){0,40}"),([a1]{0,90}|"([a,\n]|""){0,70}")\n"#;
+    let nuisance = r#"\n|"[a",\n]{0,9}|a"{1,2},1\n|"a"a,1\n|,,\n"#;
+    let part = prop_oneof![20 => record, 1 => nuisance];
+    prop::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+}
+
 /// What is read of a file with a layout: the arrays, the lines left out, the strict error.
 fn outcome(name: &str, bytes: &[u8], layout: Layout) -> String {
     let directory = tempfile::tempdir().unwrap();
@@ -66,6 +74,15 @@ proptest! {
         prop_assert_eq!(outcome("t.csv", bytes.as_bytes(), layout), whole);
     }
 
+    /// Text that is mostly regular, long enough for words of it.
+    #[test]
+    fn layouts_do_not_show_in_longer_csv(soup in mostly_regular(), layout in (1_u64..2000, 1_usize..2000, 1_usize..5)) {
+        let (piece, block, batch_rows) = layout;
+        let bytes = format!("a,b\n{soup}");
+        let whole = outcome("t.csv", bytes.as_bytes(), Layout::default());
+        prop_assert_eq!(outcome("t.csv", bytes.as_bytes(), Layout { piece, block, batch_rows }), whole);
+    }
+
     #[test]
     fn layouts_do_not_show_in_json_lines(
         lines in prop::collection::vec(
@@ -78,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn records_are_those_of_the_csv_crate(soup in r#"[",\n a]{0,120}"#) {
+    fn records_are_those_of_the_csv_crate(soup in prop_oneof![r#"[",\n a]{0,120}"#, mostly_regular()]) {
         let bytes = format!("a,b\n{soup}");
         let header = Header::read(&mut bytes.as_bytes()).unwrap().unwrap();
         let columns = [Wanted::optional("a", DType::Text), Wanted::optional("b", DType::Text)];
