@@ -29,7 +29,12 @@ impl Grouped {
     }
 
     /// Groups some rows of a piece.
-    pub(crate) fn of_rows(Piece { entities, columns }: Piece, rows: Range<usize>) -> Grouped {
+    pub(crate) fn of_rows(
+        Piece {
+            entities, columns, ..
+        }: Piece,
+        rows: Range<usize>,
+    ) -> Grouped {
         let mut order = Vec::with_capacity(rows.len());
         let ends = by_entity(&entities[rows.clone()], rows.start as u32, &mut order);
         let mut kept = Vec::with_capacity(order.len());
@@ -174,7 +179,7 @@ mod tests {
             wanted.drain(..range.start);
             wanted.sort_unstable();
             wanted.dedup_by(|a, b| a == b && a.2 != NO_HASH);
-            let grouped = Grouped::of_rows(Piece { entities, columns }, range);
+            let grouped = Grouped::of_rows(Piece { entities, columns, rank: 0 }, range);
             let mut found = Vec::new();
             for (entity, rows) in &grouped.runs {
                 for row in rows.clone() {

@@ -9,7 +9,7 @@ use granary_storage::{InputFile, Offset};
 
 use crate::error::Error;
 use crate::piece::lock;
-use crate::source::{FileHash, FileState, SourceFiles};
+use crate::source::{FileHash, SourceFiles};
 
 /// Hashes and newest instants, by the source's name.
 #[derive(Debug, Default)]
@@ -32,23 +32,15 @@ impl KnownFiles {
     pub fn trust(&self, inputs: &[InputFile]) {
         let mut recorded = lock(&self.recorded);
         for input in inputs {
-            let Ok(blake3) = blake3::Hash::from_hex(&input.blake3) else {
-                continue;
-            };
-            let state = FileState {
-                bytes: input.bytes,
-                modified: input.modified,
-            };
-            let path = PathBuf::from(&input.path);
-            recorded.insert(
-                path.clone(),
-                FileHash {
-                    path,
-                    state,
-                    blake3,
-                },
-            );
+            if let Some(file) = FileHash::recorded(input) {
+                recorded.insert(file.path.clone(), file);
+            }
         }
+    }
+
+    /// What manifests say of files.
+    pub(crate) fn recorded(&self) -> HashMap<PathBuf, FileHash> {
+        lock(&self.recorded).clone()
     }
 
     /// The hashes of a source's files, in their order.
@@ -60,7 +52,7 @@ impl KnownFiles {
         if let Some(held) = lock(&self.hashes).get(source) {
             return Ok(held.clone());
         }
-        let hashes = files()?.hash(&lock(&self.recorded).clone())?;
+        let hashes = files()?.hash(&self.recorded())?;
         lock(&self.hashes).insert(source.to_owned(), hashes.clone());
         Ok(hashes)
     }

@@ -1,20 +1,23 @@
 //! The files of one source: their columns, hashes and chunks, and the decoding of a chunk.
 //! Called by the batch build, `materialize` and the reading of labels.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use arrow::array::RecordBatch;
-use granary_registry::Source;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
+use granary_registry::{DType, Source};
+use granary_storage::{DataDir, InputFile, Offset, POSITION};
 use rayon::prelude::*;
 
 use super::chunk::{Part, cut};
 use super::format::{Compression, count_lines, open_past, open_range, read_full};
 use super::head::{Head, fields, union_of_names};
 use super::parquet::RowGroup;
+use super::parts::Parts;
 use super::records::{Splitter, Stretch};
 use super::{BadRows, Chunk, Error, Format, Layout, Wanted, find, jsonl, parquet, records};
 
@@ -28,6 +31,18 @@ pub struct SourceFiles {
     heads: Vec<Head>,
     columns: Vec<String>,
     layout: Layout,
+    /// What was ingested; those of its files that are still there are not among `paths`.
+    parts: Option<Parts>,
+    /// Where the rows of each file stand among those of one instant, if not in their order.
+    ranks: Vec<u32>,
+    still_there: Vec<PathBuf>,
+}
+
+/// By what it is noticed that a source has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    files: Vec<(PathBuf, Option<FileState>)>,
+    ingested: Option<u64>,
 }
 
 /// One input file as a manifest records it.
@@ -39,6 +54,15 @@ pub struct FileHash {
     pub state: FileState,
     /// Of its bytes as they are on disk.
     pub blake3: blake3::Hash,
+}
+
+/// Where the rows of a batch come from.
+#[derive(Debug, Default)]
+pub(crate) struct Placed {
+    /// Among rows of one instant those of a smaller rank come first.
+    pub(crate) rank: u32,
+    /// Places in the log, one past the offsets, 0 for rows of files; none if all are.
+    pub(crate) positions: Vec<u64>,
 }
 
 /// Size and time of a file: as long as both are the same, so are its bytes.
@@ -63,10 +87,66 @@ impl FileState {
     }
 }
 
+impl FileHash {
+    /// As a manifest describes it; none if the hash in there does not read.
+    pub fn recorded(file: &InputFile) -> Option<FileHash> {
+        Some(FileHash {
+            path: PathBuf::from(&file.path),
+            state: FileState {
+                bytes: file.bytes,
+                modified: file.modified,
+            },
+            blake3: blake3::Hash::from_hex(&file.blake3).ok()?,
+        })
+    }
+}
+
 impl SourceFiles {
-    /// Finds the files of a source and reads their headers or footers.
+    /// Finds what there is of a source: what was ingested of it, of the log up to an offset,
+    /// and the files that were not.
+    pub fn open(source: &Source, data: &DataDir, log_until: Offset) -> Result<SourceFiles, Error> {
+        let Some(mut parts) = Parts::open(source, data, log_until)? else {
+            return SourceFiles::find(source, data.root());
+        };
+        let (paths, format) = match find::find(source, data.root()) {
+            Err(Error::NotFound { .. }) => (Vec::new(), Format::Parquet),
+            found => found?,
+        };
+        let ingested: HashSet<PathBuf> = parts.files().map(|file| file.path).collect();
+        let is_ingested = |path: &PathBuf| ingested.contains(relative(path, data.root()));
+        let (still_there, paths) = paths.into_iter().partition(is_ingested);
+        let mut files = SourceFiles::of(source, data.root(), paths, format)?;
+        let mut columns: Vec<String> = Vec::new();
+        let of_parts = parts.columns_of(&|_| true).into_iter().map(str::to_owned);
+        for name in of_parts.chain(files.columns) {
+            if !columns.contains(&name) {
+                columns.push(name);
+            }
+        }
+        files.columns = columns;
+        let left: Vec<&Path> = files
+            .paths
+            .iter()
+            .map(|path| files.relative(path))
+            .collect();
+        files.ranks = parts.mix(&left);
+        files.parts = Some(parts);
+        files.still_there = still_there;
+        Ok(files)
+    }
+
+    /// Finds the raw files of a source and reads their headers or footers.
     pub fn find(source: &Source, data_dir: &Path) -> Result<SourceFiles, Error> {
         let (paths, format) = find::find(source, data_dir)?;
+        SourceFiles::of(source, data_dir, paths, format)
+    }
+
+    fn of(
+        source: &Source,
+        data_dir: &Path,
+        paths: Vec<PathBuf>,
+        format: Format,
+    ) -> Result<SourceFiles, Error> {
         let heads: Result<Vec<Head>, Error> = in_order(
             paths
                 .par_iter()
@@ -83,6 +163,9 @@ impl SourceFiles {
             heads,
             columns,
             layout: Layout::default(),
+            parts: None,
+            ranks: Vec::new(),
+            still_there: Vec::new(),
         })
     }
 
@@ -113,46 +196,187 @@ impl SourceFiles {
         self.columns.iter().any(|name| name == column)
     }
 
-    /// Number of rows of some of the files, if they tell it without being read.
-    pub fn rows_hint(&self, wanted: impl Fn(usize) -> bool) -> Option<u64> {
-        let heads = self.heads.iter().enumerate();
+    /// Number of rows that are unread, if files tell it without being read.
+    pub fn rows_hint(&self, read: &HashSet<PathBuf>) -> Option<u64> {
+        let heads = self.paths.iter().zip(&self.heads);
         let rows = heads
-            .filter(|(file, _)| wanted(*file))
+            .filter(|(path, _)| !read.contains(self.relative(path)))
             .map(|(_, head)| match head {
                 Head::Parquet(footer) => Some(footer.rows()),
                 Head::Csv { .. } | Head::Jsonl { .. } => None,
             });
-        rows.sum()
+        let of_parts = self.parts.as_ref().map(|parts| parts.rows(true));
+        rows.chain([Some(of_parts.unwrap_or(0))]).sum()
     }
 
-    /// Names of the columns that any of some files has.
-    pub fn columns_of(&self, wanted: impl Fn(usize) -> bool) -> Vec<String> {
-        let heads = self.heads.iter().enumerate();
-        let heads = heads.filter(|(file, _)| wanted(*file));
-        union_of_names(heads.map(|(_, head)| head))
+    /// Names of the columns that any of some files has, ingested or not.
+    pub fn columns_of(&self, wanted: impl Fn(&Path) -> bool) -> Vec<String> {
+        let heads = self.paths.iter().zip(&self.heads);
+        let heads = heads.filter(|(path, _)| wanted(self.relative(path)));
+        let of_heads = union_of_names(heads.map(|(_, head)| head));
+        let parts = self.parts.as_ref();
+        let of_parts = parts.map(|parts| parts.columns_of(&wanted));
+        let mut names: Vec<String> = Vec::new();
+        let of_parts = of_parts.into_iter().flatten().map(str::to_owned);
+        for name in of_parts.chain(of_heads) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
-    /// Sizes, times and hashes of the files, in their order. Those that are as they were when
-    /// they were `recorded` are not read.
+    /// Sizes, times and hashes of the files, ingested or not, by path. Those that are as they
+    /// were when they were `recorded` are not read. One that was ingested must be as it was, or
+    /// gone.
     pub fn hash(&self, recorded: &HashMap<PathBuf, FileHash>) -> Result<Vec<FileHash>, Error> {
-        in_order(
-            self.paths
-                .par_iter()
-                .map(|path| self.hash_file(path, recorded))
-                .collect(),
-        )
+        let mut hashes = self.hash_all(&self.paths, recorded)?;
+        let Some(parts) = &self.parts else {
+            return Ok(hashes);
+        };
+        let then: HashMap<PathBuf, FileHash> = parts
+            .files()
+            .map(|file| (file.path.clone(), file))
+            .collect();
+        let changed = |file: &FileHash, what: String| Error::Ingested {
+            source_name: self.source.clone(),
+            path: file.path.clone(),
+            what,
+        };
+        let mut gone = then.clone();
+        for file in self.hash_all(&self.still_there, &then)? {
+            gone.remove(&file.path);
+            if then
+                .get(&file.path)
+                .is_none_or(|then| then.blake3 != file.blake3)
+            {
+                return Err(changed(
+                    &file,
+                    "was ingested and has changed since".to_owned(),
+                ));
+            }
+            hashes.push(file);
+        }
+        let renamed = |file: &&FileHash| gone.values().find(|then| then.blake3 == file.blake3);
+        if let Some((file, then)) = hashes.iter().find_map(|file| Some((file, renamed(&file)?))) {
+            let what = format!(
+                "has the bytes of {}, which was ingested and is gone",
+                then.path.display()
+            );
+            return Err(changed(file, what));
+        }
+        hashes.extend(gone.into_values());
+        hashes.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(hashes)
     }
 
-    /// The parts that decode independently, in file order.
+    fn hash_all(
+        &self,
+        paths: &[PathBuf],
+        recorded: &HashMap<PathBuf, FileHash>,
+    ) -> Result<Vec<FileHash>, Error> {
+        let hashes = paths.par_iter().map(|path| self.hash_file(path, recorded));
+        in_order(hashes.collect())
+    }
+
+    /// By what it is noticed that anything has changed.
+    pub fn state(&self) -> SourceState {
+        let state = |path: &PathBuf| (path.clone(), FileState::of(path).ok());
+        SourceState {
+            files: self.paths.iter().map(state).collect(),
+            ingested: self.parts.as_ref().map(|parts| parts.manifest.number),
+        }
+    }
+
+    /// Up to where the log is among what was ingested.
+    pub fn log_until(&self) -> Offset {
+        let parts = self.parts.as_ref();
+        parts.map_or(Offset(0), |parts| parts.manifest.log_until)
+    }
+
+    /// Whether files are left beside what was ingested. Theirs come first at an instant of both
+    /// if their names do.
+    pub fn are_mixed(&self) -> bool {
+        self.parts.is_some() && !self.paths.is_empty()
+    }
+
+    /// The parts that decode independently: what was ingested, then the files in their order.
     pub fn chunks(&self) -> Result<Vec<Chunk>, Error> {
         let files = (0..self.paths.len()).into_par_iter();
         let chunks: Vec<Vec<Chunk>> = in_order(files.map(|file| self.chunks_of(file)).collect())?;
-        Ok(chunks.into_iter().flatten().collect())
+        let mut all = self.chunks_of_parts(false)?;
+        all.extend(chunks.into_iter().flatten());
+        Ok(all)
+    }
+
+    /// Those of them that have rows beyond some files and an offset of the log, and of what was
+    /// ingested no other rows.
+    pub fn chunks_since(
+        &mut self,
+        read: &HashSet<PathBuf>,
+        log: Offset,
+    ) -> Result<Vec<Chunk>, Error> {
+        if let Some(parts) = &mut self.parts {
+            parts.since(read, log);
+        }
+        let mut chunks = self.chunks_of_parts(true)?;
+        for file in 0..self.paths.len() {
+            if !read.contains(self.relative(&self.paths[file])) {
+                chunks.extend(self.chunks_of(file)?);
+            }
+        }
+        Ok(chunks)
+    }
+
+    /// The chunks with one entity that was ingested, given its number.
+    pub fn chunk_of_entity(&self, entity: u32) -> Chunk {
+        Chunk {
+            file: 0,
+            part: Part::Entities(Parts::chunk_of(entity)),
+            bytes: 0,
+        }
+    }
+
+    /// The keys of the entities that were ingested, by number.
+    pub fn each_key(&self, mut each: impl FnMut(&str)) -> Result<(), Error> {
+        let parts = self.parts.as_ref();
+        parts.map_or(Ok(()), |parts| {
+            parts.with_keys(|keys| keys.iter().for_each(&mut each))
+        })
+    }
+
+    /// Whether all rows of an entity are in this chunk if any are, though not together.
+    pub fn is_by_entity(&self, chunk: &Chunk) -> bool {
+        match (chunk.part, &self.parts) {
+            (Part::Entities(entities), Some(parts)) => parts.are_several(entities),
+            _ => false,
+        }
+    }
+
+    fn chunks_of_parts(&self, is_unread: bool) -> Result<Vec<Chunk>, Error> {
+        let Some(parts) = &self.parts else {
+            return Ok(Vec::new());
+        };
+        let chunk = |entities| Chunk {
+            file: 0,
+            part: Part::Entities(entities),
+            bytes: 0,
+        };
+        Ok(parts.chunks(is_unread)?.into_iter().map(chunk).collect())
+    }
+
+    /// As manifests name it.
+    pub(crate) fn relative<'p>(&self, path: &'p Path) -> &'p Path {
+        relative(path, &self.data_dir)
     }
 
     /// The newest instant of a column in a chunk, where the file tells it without being read.
     pub fn newest(&self, chunk: &Chunk, column: &str) -> Option<i64> {
-        match (&self.heads[chunk.file], chunk.part) {
+        if let (Part::Entities(_), Some(parts)) = (chunk.part, &self.parts) {
+            let is_time = parts.manifest.event_time == column;
+            return is_time.then(|| parts.newest()).flatten();
+        }
+        match (self.heads.get(chunk.file)?, chunk.part) {
             (Head::Parquet(footer), Part::RowGroup(index)) => {
                 footer.newest(&self.paths[chunk.file], index, column)
             }
@@ -186,6 +410,10 @@ impl SourceFiles {
         bad: &BadRows,
         sink: &mut dyn FnMut(RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
+        if let (Part::Entities(entities), Some(parts)) = (chunk.part, &self.parts) {
+            let rows = self.layout.batch_rows;
+            return parts.decode(entities, rows, columns, &mut |batch, _| sink(batch));
+        }
         let mut refused = None;
         self.decode_until_break(chunk, columns, bad, &mut |batch| match sink(batch) {
             Ok(()) => ControlFlow::Continue(()),
@@ -195,6 +423,40 @@ impl SourceFiles {
             }
         })?;
         refused.map_or(Ok(()), Err)
+    }
+
+    /// The same, with where the rows come from.
+    pub(crate) fn decode_placed<E: From<Error>>(
+        &self,
+        chunk: &Chunk,
+        columns: &[Wanted],
+        bad: &BadRows,
+        sink: &mut dyn FnMut(RecordBatch, Placed) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (Part::Entities(entities), Some(parts)) = (chunk.part, &self.parts) else {
+            let rank = self.ranks.get(chunk.file).copied().unwrap_or(0);
+            let placed = |positions| Placed { rank, positions };
+            return self.decode(chunk, columns, bad, &mut |batch| {
+                sink(batch, placed(Vec::new()))
+            });
+        };
+        let rows = self.layout.batch_rows;
+        if !parts.have_positions(entities) {
+            let placed = |rank| Placed {
+                rank,
+                positions: Vec::new(),
+            };
+            return parts.decode(entities, rows, columns, &mut |batch, rank| {
+                sink(batch, placed(rank))
+            });
+        }
+        let columns = [columns, &[Wanted::optional(POSITION, DType::Int)]].concat();
+        parts.decode(entities, rows, &columns, &mut |mut batch, rank| {
+            let positions = batch.remove_column(columns.len() - 1);
+            let positions = positions.as_primitive::<Int64Type>().iter();
+            let positions = positions.map(|at| at.unwrap_or(0) as u64).collect();
+            sink(batch, Placed { rank, positions })
+        })
     }
 
     /// All rows of the wanted columns in file order, decoded in parallel: for tables that fit
@@ -261,7 +523,9 @@ impl SourceFiles {
         };
         let (start, input) = match chunk.part {
             Part::Range { start, end } => (start, open_range(path, start, end)),
-            Part::Stream | Part::RowGroup(_) => (start, open_past(path, compression, start)),
+            Part::Stream | Part::RowGroup(_) | Part::Entities(_) => {
+                (start, open_past(path, compression, start))
+            }
         };
         let mut input = input.map_err(failed)?;
         let lines_before = || count_lines(path, compression, start).map_err(failed);
@@ -309,7 +573,7 @@ impl SourceFiles {
         let parts = cut(path, self.format, start, size, self.layout.piece).map_err(failed)?;
         let length = |part: &Part| match part {
             Part::Range { start, end } => end - start,
-            Part::RowGroup(_) | Part::Stream => 0,
+            Part::RowGroup(_) | Part::Stream | Part::Entities(_) => 0,
         };
         Ok(parts
             .into_iter()
@@ -332,7 +596,7 @@ impl SourceFiles {
         };
         // Taken before the bytes are read: a change meanwhile shows next time.
         let state = FileState::of(path).map_err(failed)?;
-        let relative = path.strip_prefix(&self.data_dir).unwrap_or(path);
+        let relative = self.relative(path);
         let known = recorded.get(relative).filter(|held| held.state == state);
         if let Some(known) = known.filter(|_| state.modified != 0) {
             return Ok(known.clone());
@@ -353,6 +617,11 @@ impl SourceFiles {
             blake3: hasher.finalize(),
         })
     }
+}
+
+/// As manifests name it.
+fn relative<'p>(path: &'p Path, data_dir: &Path) -> &'p Path {
+    path.strip_prefix(data_dir).unwrap_or(path)
 }
 
 /// The first error in order, whichever thread was the first to fail.

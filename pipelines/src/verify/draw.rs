@@ -193,7 +193,10 @@ fn event_times(
         }
         read.push(&group.source);
         let reading = Reading::open_for(job, group, &[], &[])?;
-        for Piece { entities, columns } in reading.pieces_of(keys)? {
+        for Piece {
+            entities, columns, ..
+        } in reading.pieces_of(keys)?
+        {
             for (entity, time) in entities.iter().zip(columns.times) {
                 times[*entity as usize].push(time);
             }
