@@ -38,11 +38,6 @@ impl KnownFiles {
         }
     }
 
-    /// What manifests say of files.
-    pub(crate) fn recorded(&self) -> HashMap<PathBuf, FileHash> {
-        lock(&self.recorded).clone()
-    }
-
     /// The hashes of a source's files, in their order.
     pub(crate) fn hashes(
         &self,
@@ -52,7 +47,7 @@ impl KnownFiles {
         if let Some(held) = lock(&self.hashes).get(source) {
             return Ok(held.clone());
         }
-        let hashes = files()?.hash(&self.recorded())?;
+        let hashes = files()?.hash(&lock(&self.recorded).clone())?;
         lock(&self.hashes).insert(source.to_owned(), hashes.clone());
         Ok(hashes)
     }

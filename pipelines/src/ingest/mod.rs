@@ -15,11 +15,13 @@ mod sort; // rows in memory -> sorted, in runs on disk if need be
 #[cfg(test)]
 mod laws; // what was ingested is what the raw files were
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use granary_registry::Source;
 use granary_storage::{
     BuilderLock, EventLog, EventLogManifest, EventLogWriter, Ingested, IngestedFrom, LogReader,
+    Offset,
 };
 use rayon::prelude::*;
 
@@ -30,7 +32,7 @@ use crate::build::input_file;
 use crate::error::Error;
 use crate::event::{self, Event};
 use crate::job::{Job, Progress};
-use crate::source::{Chunk, SourceFiles};
+use crate::source::{self, Chunk, FileHash, SourceFiles};
 
 /// Events of a batch made from the log.
 const LOG_BATCH: usize = 8192;
@@ -41,7 +43,8 @@ const LOG_BATCH: usize = 8192;
 pub struct IngestOptions {
     /// Bytes of rows that are sorted in memory at once.
     pub memory: usize,
-    /// Rows that a part of many days has at least.
+    /// Rows that a part of many days has at least. Large, because nothing reads days alone, and
+    /// an entity's rows stand together in a part.
     pub part_rows: u64,
     /// Rows up to which parts are merged into larger ones.
     pub most_rows: u64,
@@ -53,7 +56,7 @@ impl Default for IngestOptions {
     fn default() -> IngestOptions {
         IngestOptions {
             memory: 256 << 20,
-            part_rows: 4 << 20,
+            part_rows: 64 << 20,
             most_rows: 64 << 20,
             side_by_side: 8,
         }
@@ -143,31 +146,26 @@ struct Ingest<'a> {
 impl Ingest<'_> {
     /// Raw files that were not ingested yet. Those with the same columns go into parts together.
     fn files(&mut self, manifest: &mut EventLogManifest) -> Result<(), Error> {
-        let raw = match SourceFiles::find(self.source, self.job.data.root()) {
-            Err(crate::source::Error::NotFound { .. }) if !manifest.inputs.is_empty() => {
-                return self.note_gone(manifest, &[]);
+        let mut raw = match SourceFiles::find(self.source, self.job.data.root()) {
+            Err(source::Error::NotFound { .. }) if !manifest.inputs.is_empty() => {
+                self.note_gone(manifest, &[]);
+                return Ok(());
             }
             found => found?,
         };
         let hashes = self.hashes(manifest, &raw)?;
-        self.note_gone(
-            manifest,
-            &hashes
-                .iter()
-                .map(|file| file.path.clone())
-                .collect::<Vec<_>>(),
-        )?;
-        let ingested: Vec<PathBuf> = manifest
+        self.note_gone(manifest, &hashes);
+        let ingested: HashSet<PathBuf> = manifest
             .raw_files()
             .map(|(_, file)| PathBuf::from(&file.path))
             .collect();
         let is_new = |file: &usize| !ingested.contains(&hashes[*file].path);
         let files: Vec<usize> = (0..raw.files().len()).filter(is_new).collect();
         self.report.files = files.len();
-        let chunks = raw.chunks()?;
+        let chunks = raw.chunks_since(&ingested, Offset(0))?;
         (self.job.progress)(Progress::Begin {
             what: &self.source.name,
-            rows: None,
+            rows: raw.rows_hint(&ingested),
         });
         let all = self.kept.clone();
         let columns = |file: &usize| all.columns_of(&raw, *file);
@@ -282,22 +280,26 @@ impl Ingest<'_> {
         &self,
         manifest: &EventLogManifest,
         raw: &SourceFiles,
-    ) -> Result<Vec<crate::source::FileHash>, Error> {
-        let inputs: Vec<_> = manifest.raw_files().map(|(_, file)| file.clone()).collect();
-        self.job.known.trust(&inputs);
-        if !inputs.is_empty() {
-            // Tells of files that were changed or renamed.
-            self.job.files_of(self.source)?;
+    ) -> Result<Vec<FileHash>, Error> {
+        if manifest.inputs.is_empty() {
+            return Ok(raw.hash(&HashMap::new())?);
         }
-        Ok(raw.hash(&self.job.known.recorded())?)
+        // Tells of files that were changed or renamed.
+        let mut hashes = self.job.files_of(self.source)?;
+        hashes.retain(|file| {
+            raw.files()
+                .iter()
+                .any(|path| raw.relative(path) == file.path)
+        });
+        Ok(hashes)
     }
 
-    fn note_gone(&mut self, manifest: &EventLogManifest, there: &[PathBuf]) -> Result<(), Error> {
+    fn note_gone(&mut self, manifest: &EventLogManifest, there: &[FileHash]) {
         let files = manifest
             .raw_files()
             .map(|(_, file)| PathBuf::from(&file.path));
-        self.report.gone = files.filter(|path| !there.contains(path)).collect();
-        Ok(())
+        let is_gone = |path: &PathBuf| !there.iter().any(|file| file.path == *path);
+        self.report.gone = files.filter(is_gone).collect();
     }
 }
 

@@ -29,6 +29,8 @@ mod cast; // the type found in Parquet -> the registry's type
 mod parquet; // row groups -> batches
 mod parts; // our own layout -> batches
 
+mod ingested; // our own layout beside what is not in it
+
 mod ipc; // Arrow IPC that a client sent -> rows of a source
 
 mod bad_rows; // what happens to rows that cannot be read
@@ -39,9 +41,9 @@ mod tests;
 pub use bad_rows::{BadRow, BadRows, Reason};
 pub use chunk::{Chunk, Layout};
 pub use error::Error;
-pub(crate) use files::Placed;
 pub use files::{FileHash, FileState, SourceFiles, SourceState};
 pub use format::Format;
+pub(crate) use ingested::Placed;
 pub use ipc::{IpcError, Row as IpcRow, rows as ipc_rows};
 pub(crate) use parts::ranks_of_inputs;
 pub use scalar::of_text;

@@ -28,6 +28,8 @@ use crate::{Error, Result};
 
 /// Rows of a row group, more or less: few enough to find one entity's, enough to pack well.
 const GROUP_ROWS: usize = 64 << 10;
+/// The same of a run, of which hundreds are read side by side.
+const RUN_ROWS: usize = 16 << 10;
 /// Values of a text column that are given codes, in bytes; beyond it is plain text.
 const DICTIONARY_BYTES: usize = 128 << 10;
 /// Microseconds of a day.
@@ -62,6 +64,7 @@ pub struct PartWriter {
     sums: String,
     group: Vec<RecordBatch>,
     group_rows: usize,
+    most: usize,
     last: i32,
     inputs: BTreeSet<u32>,
     part: EventPart,
@@ -91,6 +94,10 @@ impl PartWriter {
             sums: String::new(),
             group: Vec::new(),
             group_rows: 0,
+            most: match kind {
+                PartKind::Part => GROUP_ROWS,
+                PartKind::Run => RUN_ROWS,
+            },
             last: -1,
             inputs: BTreeSet::new(),
             part: EventPart {
@@ -110,9 +117,9 @@ impl PartWriter {
         let mut start = 0;
         for row in 0..batch.num_rows() {
             let rows = self.group_rows + row - start;
-            let ends = rows >= GROUP_ROWS && entities[row] != self.last;
+            let ends = rows >= self.most && entities[row] != self.last;
             // One entity's rows are cut only if they are a group of their own.
-            if ends || rows >= 2 * GROUP_ROWS {
+            if ends || rows >= 2 * self.most {
                 self.push(batch.slice(start, row - start));
                 self.write_group()?;
                 start = row;
