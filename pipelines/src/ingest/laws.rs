@@ -3,6 +3,7 @@
 //! log give; and a build goes on from any of those moments.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -95,7 +96,7 @@ impl Home {
         for (row, (user, at, id, good, amount)) in rows.iter().enumerate() {
             let kind = if *good { "good" } else { "bad" };
             let (at, note) = (EventTime(*at), notes + row);
-            text += &format!("i{id},u{user},{at},{kind},{amount}.1,n{note}\n");
+            writeln!(text, "i{id},u{user},{at},{kind},{amount}.1,n{note}").unwrap();
         }
         fs::write(self.data.raw().join("events").join(name), text).unwrap();
     }

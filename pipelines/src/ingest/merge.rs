@@ -109,7 +109,7 @@ impl Merge {
         for (file, batch) in batches.iter().enumerate() {
             let keys = Keys::of(batch, self.schema.time);
             let inputs = batch.column_by_name(INPUT);
-            let inputs = inputs.map(|held| held.as_primitive::<Int32Type>());
+            let inputs = inputs.map(AsArray::as_primitive::<Int32Type>);
             for row in 0..batch.num_rows() {
                 let rank = inputs.map_or(0, |inputs| self.ranks[inputs.value(row) as usize]);
                 places.push((keys.at(row), rank, file as u32, row as u32));

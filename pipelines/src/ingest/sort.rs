@@ -182,10 +182,7 @@ fn in_order(
     let key = |row: usize| (entities[row], times[row]);
     let rows = entities.len();
     if (1..rows).all(|row| key(row - 1) <= key(row)) {
-        return Ok(take(&RecordBatch::try_new(
-            schema.schema.clone(),
-            columns,
-        )?)?);
+        return take(&RecordBatch::try_new(schema.schema.clone(), columns)?);
     }
     let mut order: Vec<(i32, i64, u32)> = (0..rows)
         .map(|row| (entities[row], times[row], row as u32))

@@ -41,7 +41,7 @@ fn rows(entities: &[u32]) -> RecordBatch {
             Arc::new(TimestampMicrosecondArray::from_iter_values(
                 rows.iter().map(|row| row.1 * DAY),
             )),
-            Arc::new(StringArray::from_iter(rows.iter().map(kind))),
+            Arc::new(rows.iter().map(kind).collect::<StringArray>()),
         ],
     )
     .unwrap()

@@ -179,15 +179,12 @@ impl PartWriter {
                 self.inputs.insert(same[0] as u32);
             }
         }
-        let positions = batch.column_by_name(POSITION);
-        for at in positions
-            .into_iter()
-            .flat_map(|held| held.as_primitive::<Int64Type>())
-            .flatten()
-        {
-            let at = at as u64;
-            let (first, last) = self.part.positions.unwrap_or((at, at));
-            self.part.positions = Some((first.min(at), last.max(at)));
+        if let Some(positions) = batch.column_by_name(POSITION) {
+            for at in positions.as_primitive::<Int64Type>().iter().flatten() {
+                let at = at as u64;
+                let (first, last) = self.part.positions.unwrap_or((at, at));
+                self.part.positions = Some((first.min(at), last.max(at)));
+            }
         }
     }
 

@@ -93,7 +93,7 @@ impl Parts {
     ) -> Result<(RecordBatch, Vec<u32>), ArrowError> {
         let inputs = reading.inputs(batch);
         let positions = batch.column_by_name(POSITION);
-        let positions = positions.map(|held| held.as_primitive::<Int64Type>());
+        let positions = positions.map(AsArray::as_primitive::<Int64Type>);
         let (after, until) = picks.positions;
         let is_wanted = |row: usize, input: i32| {
             let at = positions
