@@ -41,6 +41,23 @@ pub enum Error {
     /// Columns that do not fit together.
     #[error("arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
+    /// A source that cannot be ingested.
+    #[error("ingest source `{source_name}`: it has no `event_time`, and is read whole as it is")]
+    NoEventTime {
+        /// The source.
+        source_name: String,
+    },
+    /// An event log that cannot be written anew.
+    #[error(
+        "ingest source `{source_name}` anew: {what}; put it back, or move `event_log/{source_name}` \
+         out of the data directory to give up its rows"
+    )]
+    IngestAnew {
+        /// The source.
+        source_name: String,
+        /// What would be lost.
+        what: String,
+    },
     /// A value feature's column is not in the files.
     #[error("source `{source_name}` has no column `{wanted}`; its files have: {present}")]
     NoColumn {

@@ -36,6 +36,7 @@ impl Grouped {
         let Piece {
             entities,
             mut columns,
+            ..
         } = piece;
         if let Some(runs) = as_they_stand(&entities, &columns, rows.clone()) {
             return Grouped { columns, runs };
@@ -235,7 +236,7 @@ mod tests {
             wanted.drain(..range.start);
             wanted.sort_unstable();
             wanted.dedup_by(|a, b| a == b && a.2 != NO_HASH);
-            let grouped = Grouped::of_rows(Piece { entities, columns }, range);
+            let grouped = Grouped::of_rows(Piece { entities, columns, rank: 0 }, range);
             let mut found = Vec::new();
             for (entity, rows) in &grouped.runs {
                 for row in rows.clone() {

@@ -21,7 +21,7 @@ const SORTED_ROWS: usize = 1 << 20;
 /// All rows of a source for one group, by entity.
 #[derive(Debug)]
 pub struct History {
-    /// In order of file, then log, so that of two copies the first counts.
+    /// In order of their ranks: of file, then log, so that of two copies the first counts.
     chunks: Vec<Piece>,
     entities: u32,
 }
@@ -43,12 +43,18 @@ impl Sorter {
         }
     }
 
+    /// Pieces of one rank become one: of rows of one instant, those of a smaller rank come first.
     fn sort(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
-        if self.rows > 0 {
-            self.sorted.push(by_entities(Piece::concat(waiting)));
-        }
         self.rows = 0;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.sort_by_key(|piece| piece.rank);
+        while let Some(first) = waiting.first() {
+            let rank = first.rank;
+            let end = waiting.partition_point(|piece| piece.rank == rank);
+            let mut sorted = by_entities(Piece::concat(waiting.drain(..end).collect()));
+            sorted.rank = rank;
+            self.sorted.push(sorted);
+        }
     }
 
     fn finish(mut self) -> Vec<Piece> {
@@ -65,11 +71,9 @@ impl History {
             Ok(())
         };
         let finish = |sorter: Sorter| Ok(sorter.finish());
-        let chunks = reading.each_chunk(rows, Sorter::default, take, finish)?;
-        Ok(History {
-            chunks: chunks.into_iter().flatten().collect(),
-            entities: reading.entities() as u32,
-        })
+        let chunks = reading.each_chunk(rows, |_| Sorter::default(), take, finish)?;
+        let chunks = chunks.into_iter().flatten().collect();
+        Ok(History::of(chunks, reading.entities()))
     }
 
     /// Of rows that were read before. Pieces stand in order of file, then log.
@@ -78,8 +82,13 @@ impl History {
         for piece in pieces {
             sorter.take(piece);
         }
+        History::of(sorter.finish(), entities)
+    }
+
+    fn of(mut chunks: Vec<Piece>, entities: usize) -> History {
+        chunks.sort_by_key(|chunk| chunk.rank);
         History {
-            chunks: sorter.finish(),
+            chunks,
             entities: entities as u32,
         }
     }

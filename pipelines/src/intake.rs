@@ -296,7 +296,7 @@ impl<'a> Planner<'a> {
 }
 
 /// Whether a column is `<name>_<suffix>`.
-fn is_element(column: &str, name: &str) -> bool {
+pub(crate) fn is_element(column: &str, name: &str) -> bool {
     column
         .strip_prefix(name)
         .is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))

@@ -131,8 +131,13 @@ impl<'a> Job<'a> {
     /// Files of a group with their hashes, without reading rows: what decides whether a
     /// stage can be skipped.
     pub fn files_of(&self, source: &Source) -> Result<Vec<FileHash>, Error> {
-        let files = || Ok(SourceFiles::find(source, self.data.root())?);
+        let files = || self.open(source);
         self.known.hashes(&source.name, files)
+    }
+
+    /// What there is of a source, ingested or not.
+    pub(crate) fn open(&self, source: &Source) -> Result<SourceFiles, Error> {
+        Ok(SourceFiles::open(source, self.data, self.log_until)?)
     }
 
     /// One microsecond past the newest event of any event source.
@@ -183,7 +188,7 @@ impl<'a> Job<'a> {
     }
 
     fn newest_of_files(&self, source: &Source, time: &str) -> Result<Option<i64>, Error> {
-        let files = SourceFiles::find(source, self.data.root())?;
+        let files = self.open(source)?;
         let wanted = [Wanted::required(time, DType::Timestamp)];
         let newest = |chunk: &Chunk| {
             if let Some(newest) = files.newest(chunk, time) {

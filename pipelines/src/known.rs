@@ -9,7 +9,7 @@ use granary_storage::{InputFile, Offset};
 
 use crate::error::Error;
 use crate::piece::lock;
-use crate::source::{FileHash, FileState, SourceFiles};
+use crate::source::{FileHash, SourceFiles};
 
 /// Hashes and newest instants, by the source's name.
 #[derive(Debug, Default)]
@@ -32,22 +32,9 @@ impl KnownFiles {
     pub fn trust(&self, inputs: &[InputFile]) {
         let mut recorded = lock(&self.recorded);
         for input in inputs {
-            let Ok(blake3) = blake3::Hash::from_hex(&input.blake3) else {
-                continue;
-            };
-            let state = FileState {
-                bytes: input.bytes,
-                modified: input.modified,
-            };
-            let path = PathBuf::from(&input.path);
-            recorded.insert(
-                path.clone(),
-                FileHash {
-                    path,
-                    state,
-                    blake3,
-                },
-            );
+            if let Some(file) = FileHash::recorded(input) {
+                recorded.insert(file.path.clone(), file);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::expression::value_at;
 use crate::job::Job;
 use crate::piece::Interner;
 use crate::point_in_time::{self, Spine};
-use crate::source::{FileHash, SourceFiles, Wanted};
+use crate::source::{FileHash, Wanted};
 
 /// A label's rows.
 pub(crate) struct Labels {
@@ -167,7 +167,7 @@ impl TableReader<'_> {
         dtype: DType,
         outcome: impl Fn(&str, Option<f64>) -> Option<Result<bool, String>>,
     ) -> Result<Labels, Error> {
-        let files = SourceFiles::find(self.source, self.job.data.root())?;
+        let files = self.job.open(self.source)?;
         let mut wanted = vec![Wanted::required(&self.entity.key, self.entity.dtype)];
         wanted.push(Wanted::optional(column, dtype));
         if let Instant::Column(instant) = &self.label.instant {

@@ -31,6 +31,7 @@ pub mod batch; // every entity's whole history -> states and features at one ins
 mod lookup; // one entity at an instant in the past
 mod point_in_time; // every (entity, instant) of a spine -> features as they were then
 
+pub mod ingest; // raw rows and the log -> our own layout
 pub mod build; // raw rows -> a version of the offline store
 pub mod materialize; // labels and features -> a training set
 pub mod push; // offline versions -> a generation of the online store

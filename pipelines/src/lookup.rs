@@ -22,7 +22,7 @@ use crate::job::Job;
 use crate::piece::Piece;
 use crate::point_in_time::{self, Spine};
 use crate::serving::Serving;
-use crate::source::{Chunk, FileState, SourceFiles, Wanted};
+use crate::source::{Chunk, SourceFiles, SourceState, Wanted};
 
 /// Answers questions about the past; keeps where each entity's rows are.
 #[derive(Default)]
@@ -34,11 +34,13 @@ pub struct Lookup {
 /// Which chunks of a source hold an entity.
 struct SourceIndex {
     files: SourceFiles,
-    /// Sizes and times of the files, so that changed ones are read again.
-    state: Vec<Option<FileState>>,
+    /// So that changed files are read again.
+    state: SourceState,
     chunks: Vec<Chunk>,
     /// Hash of a key and a chunk that holds it, sorted.
     places: Vec<(u64, u32)>,
+    /// Hash of a key and its number in what was ingested, sorted.
+    ingested: Vec<(u64, u32)>,
 }
 
 /// Which records of the log are about an entity.
@@ -94,20 +96,13 @@ impl Lookup {
         source: &Source,
         entity: &Entity,
     ) -> Result<Arc<SourceIndex>, Error> {
-        let files = SourceFiles::find(source, job.data.root())?;
-        let state: Vec<Option<FileState>> = files
-            .files()
-            .iter()
-            .map(|path| FileState::of(path).ok())
-            .collect();
+        let files = job.open(source)?;
+        let state = files.state();
         let mut held = self
             .sources
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(index) = held
-            .get(&source.name)
-            .filter(|index| index.files.files() == files.files() && index.state == state)
-        {
+        if let Some(index) = held.get(&source.name).filter(|index| index.state == state) {
             return Ok(index.clone());
         }
         let index = Arc::new(SourceIndex::read(job, files, state, entity)?);
@@ -165,10 +160,16 @@ impl SourceIndex {
     fn read(
         job: &Job<'_>,
         files: SourceFiles,
-        state: Vec<Option<FileState>>,
+        state: SourceState,
         entity: &Entity,
     ) -> Result<SourceIndex, Error> {
-        let chunks = files.chunks()?;
+        let mut chunks = files.chunks()?;
+        chunks.retain(|chunk| chunk.file().is_some());
+        let mut ingested = Vec::new();
+        files.each_key(|key| {
+            ingested.push((XxHash3_64::oneshot(key.as_bytes()), ingested.len() as u32));
+        })?;
+        ingested.sort_unstable();
         let wanted = [Wanted::required(&entity.key, entity.dtype)];
         let of_chunk = |(number, chunk): (usize, &Chunk)| {
             let mut places = Vec::new();
@@ -196,6 +197,7 @@ impl SourceIndex {
             state,
             chunks,
             places,
+            ingested,
         })
     }
 
@@ -218,38 +220,56 @@ impl SourceIndex {
             &job.embedder,
         )?;
         let hash = XxHash3_64::oneshot(key.as_bytes());
-        let first = self.places.partition_point(|(held, _)| *held < hash);
-        let here = self.places[first..]
-            .iter()
-            .take_while(|(held, _)| *held == hash);
+        let entities = numbers_of(&self.ingested, hash);
+        let entities = entities.map(|entity| self.files.chunk_of_entity(entity));
+        let here = numbers_of(&self.places, hash).map(|chunk| self.chunks[chunk as usize].clone());
         let mut pieces: Vec<Piece> = Vec::new();
-        for (_, chunk) in here {
-            let chunk = &self.chunks[*chunk as usize];
-            self.files.decode(
-                chunk,
-                intake.wanted(),
-                job.bad_rows,
-                &mut |batch: RecordBatch| {
+        for chunk in entities.chain(here) {
+            let wanted = intake.wanted();
+            self.files
+                .decode_placed(&chunk, wanted, job.bad_rows, &mut |batch, placed| {
                     let mask = equal_to(batch.column(0), key)?;
                     if mask.true_count() > 0 {
                         let rows = compute::filter_record_batch(&batch, &mask)?;
-                        pieces.push(Piece::of_one(intake.take(&rows)?));
+                        let mut columns = intake.take(&rows)?;
+                        let mut kept = mask.values().iter();
+                        columns.positions = placed.positions;
+                        columns.positions.retain(|_| kept.next().unwrap_or(false));
+                        let rank = placed.rank;
+                        pieces.push(Piece {
+                            rank,
+                            ..Piece::of_one(columns)
+                        });
                     }
                     Ok::<(), Error>(())
-                },
-            )?;
+                })?;
         }
+        let ingested = self.files.log_until();
         let of_source = events
             .iter()
-            .filter(|(_, event)| *event.source == *source.name);
+            .filter(|(offset, event)| *event.source == *source.name && *offset >= ingested);
         let (offsets, logged): (Vec<Offset>, Vec<Event>) = of_source.cloned().unzip();
         if !logged.is_empty() {
             let mut columns = intake.take(&event::batch(&logged, intake.wanted())?)?;
             columns.positions = offsets.iter().map(|offset| offset.0 + 1).collect();
-            pieces.push(Piece::of_one(columns));
+            let rank = u32::MAX;
+            pieces.push(Piece {
+                rank,
+                ..Piece::of_one(columns)
+            });
         }
+        pieces.sort_by_key(|piece| piece.rank);
         Ok(History::gather(pieces, 1))
     }
+}
+
+/// The numbers that stand with a hash.
+fn numbers_of(sorted: &[(u64, u32)], hash: u64) -> impl Iterator<Item = u32> {
+    let first = sorted.partition_point(|(held, _)| *held < hash);
+    let here = sorted[first..]
+        .iter()
+        .take_while(move |(held, _)| *held == hash);
+    here.map(|(_, number)| *number)
 }
 
 /// Hashes of the keys in a column.

@@ -26,6 +26,8 @@ pub struct Piece {
     pub(crate) entities: Vec<u32>,
     /// What the folds read.
     pub(crate) columns: Columns,
+    /// Among rows of one instant those of a smaller rank come first; as pieces stand, if equal.
+    pub(crate) rank: u32,
 }
 
 impl Piece {
@@ -34,6 +36,7 @@ impl Piece {
         Piece {
             entities: vec![0; columns.rows()],
             columns,
+            rank: 0,
         }
     }
 
@@ -64,6 +67,7 @@ impl Piece {
         Piece {
             entities: self.entities[rows.clone()].to_vec(),
             columns: self.columns.slice(rows),
+            rank: self.rank,
         }
     }
 
@@ -75,6 +79,7 @@ impl Piece {
                 .map(|&row| self.entities[row as usize])
                 .collect(),
             columns: self.columns.take(rows),
+            rank: self.rank,
         }
     }
 
@@ -87,6 +92,7 @@ impl Piece {
         Piece {
             entities: entities.concat(),
             columns: Columns::concat(columns),
+            rank: 0,
         }
     }
 }

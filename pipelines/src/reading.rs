@@ -2,6 +2,8 @@
 //! pieces that the folds can take. Called by everything that reads whole sources, or what is
 //! new of them.
 
+use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -16,7 +18,7 @@ use crate::fold::{GroupFold, InputSpec};
 use crate::intake::{Hindsight, Intake, KEY};
 use crate::job::{Job, Progress};
 use crate::piece::{Interner, NOBODY, Numbering, Piece, lock};
-use crate::source::{Chunk, SourceFiles};
+use crate::source::{Chunk, Placed, SourceFiles};
 
 /// Events of a batch made from the log.
 const LOG_BATCH: usize = 8192;
@@ -28,7 +30,9 @@ pub(crate) struct Reading<'a> {
     job: &'a Job<'a>,
     source: &'a Source,
     files: SourceFiles,
+    /// All there are, and those with rows that were not read before.
     chunks: Vec<Chunk>,
+    unread: Vec<Chunk>,
     since: Since,
     intake: Intake,
     interner: Mutex<Interner>,
@@ -37,8 +41,8 @@ pub(crate) struct Reading<'a> {
 /// What of a source was read before.
 #[derive(Debug, Default)]
 pub(crate) struct Since {
-    /// For each file whether it was; none means no file.
-    pub files: Vec<bool>,
+    /// These files were.
+    pub files: HashSet<PathBuf>,
     /// The log's records before this were.
     pub log: Offset,
 }
@@ -61,12 +65,6 @@ impl Rows<'_> {
             Rows::Of(only) => only.get(entity as usize).copied().unwrap_or(false),
             Rows::Known => entity != NOBODY,
         }
-    }
-}
-
-impl Since {
-    pub(crate) fn has_file(&self, file: usize) -> bool {
-        self.files.get(file).copied().unwrap_or(false)
     }
 }
 
@@ -109,7 +107,7 @@ impl<'a> Reading<'a> {
     ) -> Result<Self, Error> {
         let (source, entity) = job.source_of(group);
         let fold = job.compile(group)?;
-        let files = SourceFiles::find(source, job.data.root())?;
+        let mut files = job.open(source)?;
         let columns = columns.unwrap_or((&fold.inputs, &fold.filters));
         let intake = Intake::plan(
             columns,
@@ -120,9 +118,10 @@ impl<'a> Reading<'a> {
             hindsight,
         )?;
         let chunks = files.chunks()?;
+        let unread = files.chunks_since(&since.files, since.log)?;
         (job.progress)(Progress::Begin {
             what: &group.name,
-            rows: files.rows_hint(|file| !since.has_file(file)),
+            rows: files.rows_hint(&since.files),
         });
         Ok(Reading {
             fold,
@@ -130,6 +129,7 @@ impl<'a> Reading<'a> {
             source,
             files,
             chunks,
+            unread,
             since,
             intake,
             interner: Mutex::new(Interner::default()),
@@ -142,12 +142,12 @@ impl<'a> Reading<'a> {
     pub(crate) fn each_chunk<S, T: Send>(
         &self,
         rows: Rows<'_>,
-        begin: impl Fn() -> S + Sync,
+        begin: impl Fn(Option<&Chunk>) -> S + Sync,
         take: impl Fn(&mut S, Piece) -> Result<(), Error> + Sync,
         finish: impl Fn(S) -> Result<T, Error> + Sync,
     ) -> Result<Vec<T>, Error> {
         let of_chunk = |chunk: Option<&Chunk>| {
-            let mut state = begin();
+            let mut state = begin(chunk);
             let mut each = |piece| take(&mut state, piece);
             match chunk {
                 Some(chunk) => self.decode(chunk, rows, &mut each)?,
@@ -155,12 +155,11 @@ impl<'a> Reading<'a> {
             }
             finish(state)
         };
-        let is_wanted = |chunk: &&Chunk| match rows {
-            Rows::New => !self.since.has_file(chunk.file()),
-            Rows::Of(_) | Rows::Known => true,
+        let chunks = match rows {
+            Rows::New => &self.unread,
+            Rows::Of(_) | Rows::Known => &self.chunks,
         };
-        let files = self.chunks.iter().filter(is_wanted).map(Some);
-        let chunks: Vec<Option<&Chunk>> = files.chain([None]).collect();
+        let chunks: Vec<Option<&Chunk>> = chunks.iter().map(Some).chain([None]).collect();
         // Not `collect` into a result: the first error in order is the one to tell.
         let results: Vec<Result<T, Error>> = chunks.into_par_iter().map(of_chunk).collect();
         results.into_iter().collect()
@@ -172,16 +171,26 @@ impl<'a> Reading<'a> {
             pieces.push(piece);
             Ok(())
         };
-        Ok(self
-            .each_chunk(rows, Vec::new, keep, Ok)?
-            .into_iter()
-            .flatten()
-            .collect())
+        let pieces = self.each_chunk(rows, |_| Vec::new(), keep, Ok)?;
+        let mut pieces: Vec<Piece> = pieces.into_iter().flatten().collect();
+        pieces.sort_by_key(|piece| piece.rank);
+        Ok(pieces)
     }
 
     /// Gives these entities their places as numbers; none may have been met before.
     pub(crate) fn number(&self, keys: &[Arc<str>]) {
         *self.interner() = Interner::of(keys);
+    }
+
+    /// Whether all rows that a chunk has of an entity are all that there are in what was
+    /// ingested, though they may stand apart in it.
+    pub(crate) fn is_by_entity(&self, chunk: &Chunk) -> bool {
+        self.files.is_by_entity(chunk)
+    }
+
+    /// Whether files stand beside what was ingested: at one instant theirs may come first.
+    pub(crate) fn are_mixed(&self) -> bool {
+        self.files.are_mixed()
     }
 
     /// The entities met so far, and others that there may be.
@@ -207,25 +216,29 @@ impl<'a> Reading<'a> {
         each: &mut dyn FnMut(Piece) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut numbering = Numbering::default();
-        let mut take = |batch: RecordBatch| {
+        let mut take = |batch: RecordBatch, placed| {
             (self.job.progress)(Progress::Rows(batch.num_rows() as u64));
-            match self.piece(batch, Vec::new(), rows, &mut numbering)? {
+            match self.piece(batch, placed, rows, &mut numbering)? {
                 Some(piece) => each(piece),
                 None => Ok(()),
             }
         };
         self.files
-            .decode(chunk, self.intake.wanted(), self.job.bad_rows, &mut take)
+            .decode_placed(chunk, self.intake.wanted(), self.job.bad_rows, &mut take)
     }
 
-    /// Rows of a batch as the folds take them; `positions` are those of a batch of the log.
+    /// Rows of a batch as the folds take them.
     fn piece(
         &self,
         mut batch: RecordBatch,
-        mut positions: Vec<u64>,
+        placed: Placed,
         rows: Rows<'_>,
         numbering: &mut Numbering,
     ) -> Result<Option<Piece>, Error> {
+        let Placed {
+            rank,
+            mut positions,
+        } = placed;
         let keys = batch.column(KEY);
         let mut entities = match rows {
             Rows::Known => numbering.of_known(keys, &self.interner)?,
@@ -246,7 +259,11 @@ impl<'a> Reading<'a> {
         }
         let mut columns = self.intake.take(&batch)?;
         columns.positions = positions;
-        Ok(Some(Piece { entities, columns }))
+        Ok(Some(Piece {
+            entities,
+            columns,
+            rank,
+        }))
     }
 
     /// The source's events in the log.
@@ -261,14 +278,17 @@ impl<'a> Reading<'a> {
         let mut take = |events: &mut Vec<Event>, positions: &mut Vec<u64>| {
             let batch = event::batch(events, self.intake.wanted())?;
             events.clear();
-            let positions = std::mem::take(positions);
-            match self.piece(batch, positions, rows, &mut numbering)? {
+            let placed = Placed {
+                rank: u32::MAX,
+                positions: std::mem::take(positions),
+            };
+            match self.piece(batch, placed, rows, &mut numbering)? {
                 Some(piece) => each(piece),
                 None => Ok(()),
             }
         };
         let log = LogReader::open(self.job.data.log());
-        let first = log.first()?;
+        let first = log.first()?.max(self.files.log_until());
         let from = match rows {
             Rows::New => first.max(self.since.log),
             Rows::Of(_) | Rows::Known => first,

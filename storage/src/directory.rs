@@ -50,6 +50,11 @@ impl DataDir {
         self.root.join("offline_store")
     }
 
+    /// Sources in our own layout: `<source>/` below.
+    pub fn event_log(&self) -> PathBuf {
+        self.root.join("event_log")
+    }
+
     /// The training sets.
     pub fn materialized_store(&self) -> PathBuf {
         self.root.join("materialized_store")

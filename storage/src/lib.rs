@@ -8,6 +8,7 @@ mod dataset; // training sets: a Parquet file and its manifest, published as a p
 mod digest; // how many bytes, and their blake3
 mod directory; // the data directory: where everything lies, and who may write it
 mod error; // what can go wrong, told with the path
+mod event_log; // sources in our own layout: parts, keys, manifest
 mod log; // append-only checksummed segments: what is acknowledged is here first
 mod names; // which names may become file names
 mod offline; // Parquet feature groups: versions and manifests
@@ -24,6 +25,11 @@ pub use dataset::{
 pub use digest::Digest;
 pub use directory::{BuilderLock, DataDir, ServerLock};
 pub use error::{Error, Result};
+pub use event_log::{
+    ENTITY, EntityKeys, EventColumn, EventLog, EventLogManifest, EventLogWriter, EventPart, INPUT,
+    Ingested, IngestedFrom, KeysFile, POSITION, PartKind, PartPlan, PartReader, PartSchema,
+    PartWriter, RowGroup,
+};
 pub use log::{Kind, Log, LogOptions, LogReader, MAX_PAYLOAD, Offset, Record, Records, TornTail};
 pub use names::check_name;
 pub use offline::{

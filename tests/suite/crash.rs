@@ -11,7 +11,7 @@ use crate::oracle::{Raw, equal};
 use crate::support::{Home, agent};
 
 /// Kills a command after it has run for a share of its usual time, in thousandths.
-fn kill_after(home: &Home, args: &[&str], usual: std::time::Duration, share: u32) {
+pub(crate) fn kill_after(home: &Home, args: &[&str], usual: std::time::Duration, share: u32) {
     let mut child = home
         .command(args)
         .stdout(Stdio::null())

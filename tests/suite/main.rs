@@ -16,6 +16,7 @@ mod datasets; // ranges, what was known when, versions made again
 mod doors; // the same events through every door
 mod duckdb; // the same features by SQL in another engine
 mod events; // events sent to a running server
+mod ingest; // our own layout of the raw files and the log, at every stage of its making
 mod original; // the original system's registry and feature groups
 mod training; // spines and labels, against the raw tables
 mod verify; // served values against their recomputation, and one that is altered

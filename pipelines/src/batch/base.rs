@@ -2,7 +2,8 @@
 //! of every entity's history, the first; an entity with an event that is not newer than that
 //! part is tangled like any other, and read again from the beginning.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 use granary_registry::FeatureGroup;
 use granary_storage::{LogReader, OfflineStore, Offset, Version};
@@ -13,14 +14,14 @@ use crate::fold::{DecodeError, GroupFold, InputFrom, InputSpec, STATE_FORMAT};
 use crate::job::Job;
 use crate::piece::Interner;
 use crate::reading::Since;
-use crate::source::{FileHash, SourceFiles};
+use crate::source::FileHash;
 
 /// A version whose states hold for the files that are there.
 #[derive(Debug)]
 pub struct Base {
     version: Version,
-    /// For each file whether its rows are in the states.
-    files: Vec<bool>,
+    /// The files whose rows are in the states.
+    files: HashSet<PathBuf>,
 }
 
 impl Base {
@@ -46,10 +47,9 @@ impl Base {
             let hash = inputs.get(&*file.path.to_string_lossy());
             hash.is_some_and(|hash| **hash == *file.blake3.to_hex())
         };
-        let hashes = job.files_of(job.source_of(group).0)?;
-        let files: Vec<bool> = hashes.iter().map(is_read).collect();
-        let read = files.iter().filter(|is_read| **is_read).count();
-        if read != inputs.len() || !has_the_same_columns(job, group, &files)? {
+        let hashes = job.files_of(job.source_of(group).0)?.into_iter();
+        let files: HashSet<PathBuf> = hashes.filter(is_read).map(|file| file.path).collect();
+        if files.len() != inputs.len() || !has_the_same_columns(job, group, &files)? {
             return Ok(None);
         }
         Ok(Some(Base { version, files }))
@@ -97,14 +97,14 @@ impl Base {
 fn has_the_same_columns(
     job: &Job<'_>,
     group: &FeatureGroup,
-    is_read: &[bool],
+    read: &HashSet<PathBuf>,
 ) -> Result<bool, Error> {
     let by_name = |input: &InputSpec| matches!(input.from, InputFrom::Value(..));
     if !job.compile(group)?.inputs.iter().any(by_name) {
         return Ok(true);
     }
-    let files = SourceFiles::find(job.source_of(group).0, job.data.root())?;
-    Ok(files.columns_of(|file| is_read[file]) == files.columns())
+    let files = job.open(job.source_of(group).0)?;
+    Ok(files.columns_of(|file| read.contains(file)) == files.columns())
 }
 
 /// Whether the log goes on from this offset: records that a version has not read are all

@@ -24,6 +24,8 @@ const MOST_WAITING: usize = 1 << 20;
 pub(super) struct ChunkFold<'a> {
     fold: &'a GroupFold,
     disorder: &'a Disorder,
+    /// Whether an entity's rows are all in this chunk, though not together.
+    is_by_entity: bool,
     partials: Partials,
     /// Rows of the entity that the newest piece ended with: the next may have more of them.
     carried: Vec<Piece>,
@@ -113,10 +115,11 @@ impl Flush {
 }
 
 impl<'a> ChunkFold<'a> {
-    pub(super) fn new(fold: &'a GroupFold, disorder: &'a Disorder) -> Self {
+    pub(super) fn new(fold: &'a GroupFold, disorder: &'a Disorder, is_by_entity: bool) -> Self {
         ChunkFold {
             fold,
             disorder,
+            is_by_entity,
             partials: Partials::default(),
             carried: Vec::new(),
             waiting: Vec::new(),
@@ -127,6 +130,10 @@ impl<'a> ChunkFold<'a> {
         let is_first = self.partials.rows_read == 0;
         self.partials.rows_read += piece.rows() as u64;
         if self.disorder.is_hopeless() {
+            return;
+        }
+        if self.is_by_entity {
+            self.waiting.push(piece);
             return;
         }
         if !self.waiting.is_empty() || !stands_together(&piece.entities, TOGETHER) {
@@ -192,8 +199,10 @@ impl<'a> ChunkFold<'a> {
         if !waiting.is_empty() {
             let before = self.partials.parts.len();
             self.partials.fold_all(self.fold, waiting);
-            let flush = Flush::of(&self.partials.parts[before..], span);
-            self.disorder.note(flush);
+            if !self.is_by_entity {
+                let flush = Flush::of(&self.partials.parts[before..], span);
+                self.disorder.note(flush);
+            }
         }
     }
 }

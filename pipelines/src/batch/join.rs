@@ -35,6 +35,7 @@ impl Joined {
         mut partials: Vec<Partials>,
         entities: usize,
         fold: &GroupFold,
+        order_is_open: bool,
     ) -> Result<Joined, Error> {
         let edges = partials.iter_mut().flat_map(|held| held.edges.drain(..));
         let cut = History::gather(edges.collect(), entities);
@@ -46,7 +47,7 @@ impl Joined {
             has_base: base.is_some(),
         };
         joined.add(base.into_iter().chain(partials));
-        joined.find_tangled(fold.keeps_ids());
+        joined.find_tangled(fold.keeps_ids() || order_is_open);
         Ok(joined)
     }
 

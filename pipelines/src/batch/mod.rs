@@ -83,7 +83,10 @@ pub fn fold(job: &Job<'_>, group: &FeatureGroup, base: Option<&Base>) -> Result<
     let disorder = Disorder::default();
     let mut partials = reading.each_chunk(
         Rows::New,
-        || ChunkFold::new(&reading.fold, &disorder),
+        |chunk| {
+            let is_by_entity = chunk.is_some_and(|chunk| reading.is_by_entity(chunk));
+            ChunkFold::new(&reading.fold, &disorder, is_by_entity)
+        },
         |chunk, piece| {
             chunk.take(piece);
             Ok(())
@@ -95,7 +98,8 @@ pub fn fold(job: &Job<'_>, group: &FeatureGroup, base: Option<&Base>) -> Result<
         let history = History::read(&reading, Rows::New)?;
         partials = Partials::of_history(&reading.fold, &history)?;
     }
-    let mut joined = Joined::new(base, partials, reading.entities(), &reading.fold)?;
+    let is_mixed = reading.are_mixed();
+    let mut joined = Joined::new(base, partials, reading.entities(), &reading.fold, is_mixed)?;
     if let Some(tangled) = joined.tangled() {
         let history = History::read(&reading, Rows::Of(tangled))?;
         joined.untangle(&reading.fold, &history)?;
@@ -228,7 +232,11 @@ mod laws {
                     let (entities, raws): (Vec<u32>, Vec<Raw>) =
                         rows.iter().filter(|row| only(row.0)).cloned().unzip();
                     let columns = bench.columns(&raws);
-                    Piece { entities, columns }
+                    Piece {
+                        entities,
+                        columns,
+                        rank: 0,
+                    }
                 };
                 let chunks = chunks.iter().enumerate();
                 chunks
@@ -251,7 +259,7 @@ mod laws {
         });
         let disorder = Disorder::default();
         let partials = pieces(&is_new, &|_| true).into_iter().map(|chunk| {
-            let mut fold = ChunkFold::new(&bench.fold, &disorder);
+            let mut fold = ChunkFold::new(&bench.fold, &disorder, false);
             for piece in chunk {
                 fold.take(piece);
             }
@@ -262,7 +270,7 @@ mod laws {
             let all = pieces(&is_new, &|_| true).into_iter().flatten().collect();
             partials = Partials::of_history(&bench.fold, &History::gather(all, users)).unwrap();
         }
-        let mut joined = Joined::new(base, partials, users, &bench.fold).unwrap();
+        let mut joined = Joined::new(base, partials, users, &bench.fold, false).unwrap();
         if let Some(tangled) = joined.tangled() {
             let pieces = pieces(&|_| true, &|user| tangled[user as usize]);
             let history = History::gather(pieces.into_iter().flatten().collect(), users);

@@ -171,7 +171,7 @@ fn all_entities(job: &Job<'_>, parts: &[Part<'_>]) -> Result<Vec<Arc<str>>, Erro
     for part in parts {
         let reading = Reading::open_for(job, part.group, &[], &[])?;
         *reading.interner() = interner;
-        reading.each_chunk(Rows::New, || (), |(), _| Ok(()), Ok)?;
+        reading.each_chunk(Rows::New, |_| (), |(), _| Ok(()), Ok)?;
         interner = reading.into_parts().1;
     }
     let mut names = interner.into_names();

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::Format;
 use super::format::{open_range, read_full};
+use super::parts::Entities;
 use super::quotes::{inside_at_end, rest_of_quoted_record};
 
 /// A part of a source that is decoded by one thread; chunks in order make up the source.
@@ -30,12 +31,14 @@ pub(super) enum Part {
     Range { start: u64, end: u64 },
     /// A compressed text file from its first row on.
     Stream,
+    /// Some entities of our own layout; of no file.
+    Entities(Entities),
 }
 
 impl Chunk {
-    /// Index into `SourceFiles::files`.
-    pub fn file(&self) -> usize {
-        self.file
+    /// Index into `SourceFiles::files`; none of our own layout.
+    pub fn file(&self) -> Option<usize> {
+        (!matches!(self.part, Part::Entities(_))).then_some(self.file)
     }
 
     /// Its size on disk, for progress.

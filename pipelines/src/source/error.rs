@@ -146,6 +146,34 @@ pub enum Error {
         /// The longest record that is read.
         limit: usize,
     },
+    /// The registry asks of our own layout what is not in it.
+    #[error(
+        "read the event log of source `{source_name}`: {why}; \
+         `granary ingest --force {source_name}` writes it anew"
+    )]
+    Stale {
+        /// The source.
+        source_name: String,
+        /// What is asked for.
+        why: String,
+    },
+    /// A raw file is not what was ingested.
+    #[error(
+        "read source `{source_name}`: {} {what}; put it back as it was, \
+         or `granary ingest --force {source_name}` writes the event log anew",
+        .path.display()
+    )]
+    Ingested {
+        /// The source.
+        source_name: String,
+        /// The file.
+        path: PathBuf,
+        /// What became of it.
+        what: String,
+    },
+    /// The event log could not be read.
+    #[error(transparent)]
+    EventLog(#[from] granary_storage::Error),
     /// The side file of bad rows could not be written.
     #[error("write the bad rows of source `{source_name}`: {error}")]
     SideFile {

@@ -1,7 +1,7 @@
 //! The files of one source: their columns, hashes and chunks, and the decoding of a chunk.
 //! Called by the batch build, `materialize` and the reading of labels.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,14 @@ use std::time::UNIX_EPOCH;
 
 use arrow::array::RecordBatch;
 use granary_registry::Source;
+use granary_storage::InputFile;
 use rayon::prelude::*;
 
 use super::chunk::{Part, cut};
 use super::format::{Compression, count_lines, open_past, open_range, read_full};
 use super::head::{Head, fields, union_of_names};
 use super::parquet::RowGroup;
+use super::parts::Parts;
 use super::records::{Splitter, Stretch};
 use super::{BadRows, Chunk, Error, Format, Layout, Wanted, find, jsonl, parquet, records};
 
@@ -24,10 +26,22 @@ pub struct SourceFiles {
     source: String,
     data_dir: PathBuf,
     format: Format,
-    paths: Vec<PathBuf>,
+    pub(super) paths: Vec<PathBuf>,
     heads: Vec<Head>,
-    columns: Vec<String>,
-    layout: Layout,
+    pub(super) columns: Vec<String>,
+    pub(super) layout: Layout,
+    /// What was ingested; those of its files that are still there are not among `paths`.
+    pub(super) parts: Option<Parts>,
+    /// Where the rows of each file stand among those of one instant, if not in their order.
+    pub(super) ranks: Vec<u32>,
+    pub(super) still_there: Vec<PathBuf>,
+}
+
+/// By what it is noticed that a source has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    files: Vec<(PathBuf, Option<FileState>)>,
+    ingested: Option<u64>,
 }
 
 /// One input file as a manifest records it.
@@ -63,10 +77,33 @@ impl FileState {
     }
 }
 
+impl FileHash {
+    /// As a manifest describes it; none if the hash in there does not read.
+    pub fn recorded(file: &InputFile) -> Option<FileHash> {
+        Some(FileHash {
+            path: PathBuf::from(&file.path),
+            state: FileState {
+                bytes: file.bytes,
+                modified: file.modified,
+            },
+            blake3: blake3::Hash::from_hex(&file.blake3).ok()?,
+        })
+    }
+}
+
 impl SourceFiles {
-    /// Finds the files of a source and reads their headers or footers.
+    /// Finds the raw files of a source and reads their headers or footers.
     pub fn find(source: &Source, data_dir: &Path) -> Result<SourceFiles, Error> {
         let (paths, format) = find::find(source, data_dir)?;
+        SourceFiles::of(source, data_dir, paths, format)
+    }
+
+    pub(super) fn of(
+        source: &Source,
+        data_dir: &Path,
+        paths: Vec<PathBuf>,
+        format: Format,
+    ) -> Result<SourceFiles, Error> {
         let heads: Result<Vec<Head>, Error> = in_order(
             paths
                 .par_iter()
@@ -83,6 +120,9 @@ impl SourceFiles {
             heads,
             columns,
             layout: Layout::default(),
+            parts: None,
+            ranks: Vec::new(),
+            still_there: Vec::new(),
         })
     }
 
@@ -113,46 +153,119 @@ impl SourceFiles {
         self.columns.iter().any(|name| name == column)
     }
 
-    /// Number of rows of some of the files, if they tell it without being read.
-    pub fn rows_hint(&self, wanted: impl Fn(usize) -> bool) -> Option<u64> {
-        let heads = self.heads.iter().enumerate();
+    /// Number of rows that are unread, if files tell it without being read.
+    pub fn rows_hint(&self, read: &HashSet<PathBuf>) -> Option<u64> {
+        let heads = self.paths.iter().zip(&self.heads);
         let rows = heads
-            .filter(|(file, _)| wanted(*file))
+            .filter(|(path, _)| !read.contains(self.relative(path)))
             .map(|(_, head)| match head {
                 Head::Parquet(footer) => Some(footer.rows()),
                 Head::Csv { .. } | Head::Jsonl { .. } => None,
             });
-        rows.sum()
+        let of_parts = self.parts.as_ref().map(|parts| parts.rows(true));
+        rows.chain([Some(of_parts.unwrap_or(0))]).sum()
     }
 
-    /// Names of the columns that any of some files has.
-    pub fn columns_of(&self, wanted: impl Fn(usize) -> bool) -> Vec<String> {
-        let heads = self.heads.iter().enumerate();
-        let heads = heads.filter(|(file, _)| wanted(*file));
-        union_of_names(heads.map(|(_, head)| head))
+    /// Names of the columns that any of some files has, ingested or not.
+    pub fn columns_of(&self, wanted: impl Fn(&Path) -> bool) -> Vec<String> {
+        let heads = self.paths.iter().zip(&self.heads);
+        let heads = heads.filter(|(path, _)| wanted(self.relative(path)));
+        let of_heads = union_of_names(heads.map(|(_, head)| head));
+        let parts = self.parts.as_ref();
+        let of_parts = parts.map(|parts| parts.columns_of(&wanted));
+        let mut names: Vec<String> = Vec::new();
+        let of_parts = of_parts.into_iter().flatten().map(str::to_owned);
+        for name in of_parts.chain(of_heads) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
-    /// Sizes, times and hashes of the files, in their order. Those that are as they were when
-    /// they were `recorded` are not read.
+    /// Sizes, times and hashes of the files, ingested or not, by path. Those that are as they
+    /// were when they were `recorded` are not read. One that was ingested must be as it was, or
+    /// gone.
     pub fn hash(&self, recorded: &HashMap<PathBuf, FileHash>) -> Result<Vec<FileHash>, Error> {
-        in_order(
-            self.paths
-                .par_iter()
-                .map(|path| self.hash_file(path, recorded))
-                .collect(),
-        )
+        let mut hashes = self.hash_all(&self.paths, recorded)?;
+        let Some(parts) = &self.parts else {
+            return Ok(hashes);
+        };
+        let then: HashMap<PathBuf, FileHash> = parts
+            .files()
+            .map(|file| (file.path.clone(), file))
+            .collect();
+        let changed = |file: &FileHash, what: String| Error::Ingested {
+            source_name: self.source.clone(),
+            path: file.path.clone(),
+            what,
+        };
+        let mut gone = then.clone();
+        for file in self.hash_all(&self.still_there, &then)? {
+            gone.remove(&file.path);
+            if then
+                .get(&file.path)
+                .is_none_or(|then| then.blake3 != file.blake3)
+            {
+                return Err(changed(
+                    &file,
+                    "was ingested and has changed since".to_owned(),
+                ));
+            }
+            hashes.push(file);
+        }
+        let renamed = |file: &&FileHash| gone.values().find(|then| then.blake3 == file.blake3);
+        if let Some((file, then)) = hashes.iter().find_map(|file| Some((file, renamed(&file)?))) {
+            let what = format!(
+                "has the bytes of {}, which was ingested and is gone",
+                then.path.display()
+            );
+            return Err(changed(file, what));
+        }
+        hashes.extend(gone.into_values());
+        hashes.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(hashes)
     }
 
-    /// The parts that decode independently, in file order.
+    fn hash_all(
+        &self,
+        paths: &[PathBuf],
+        recorded: &HashMap<PathBuf, FileHash>,
+    ) -> Result<Vec<FileHash>, Error> {
+        let hashes = paths.par_iter().map(|path| self.hash_file(path, recorded));
+        in_order(hashes.collect())
+    }
+
+    /// By what it is noticed that anything has changed.
+    pub fn state(&self) -> SourceState {
+        let state = |path: &PathBuf| (path.clone(), FileState::of(path).ok());
+        SourceState {
+            files: self.paths.iter().map(state).collect(),
+            ingested: self.parts.as_ref().map(|parts| parts.manifest.number),
+        }
+    }
+
+    /// The parts that decode independently: what was ingested, then the files in their order.
     pub fn chunks(&self) -> Result<Vec<Chunk>, Error> {
         let files = (0..self.paths.len()).into_par_iter();
         let chunks: Vec<Vec<Chunk>> = in_order(files.map(|file| self.chunks_of(file)).collect())?;
-        Ok(chunks.into_iter().flatten().collect())
+        let mut all = self.chunks_of_parts(false)?;
+        all.extend(chunks.into_iter().flatten());
+        Ok(all)
+    }
+
+    /// As manifests name it.
+    pub(crate) fn relative<'p>(&self, path: &'p Path) -> &'p Path {
+        relative(path, &self.data_dir)
     }
 
     /// The newest instant of a column in a chunk, where the file tells it without being read.
     pub fn newest(&self, chunk: &Chunk, column: &str) -> Option<i64> {
-        match (&self.heads[chunk.file], chunk.part) {
+        if let (Part::Entities(_), Some(parts)) = (chunk.part, &self.parts) {
+            let is_time = parts.manifest.event_time == column;
+            return is_time.then(|| parts.newest()).flatten();
+        }
+        match (self.heads.get(chunk.file)?, chunk.part) {
             (Head::Parquet(footer), Part::RowGroup(index)) => {
                 footer.newest(&self.paths[chunk.file], index, column)
             }
@@ -186,6 +299,10 @@ impl SourceFiles {
         bad: &BadRows,
         sink: &mut dyn FnMut(RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
+        if let (Part::Entities(entities), Some(parts)) = (chunk.part, &self.parts) {
+            let rows = self.layout.batch_rows;
+            return parts.decode(entities, rows, columns, &mut |batch, _| sink(batch));
+        }
         let mut refused = None;
         self.decode_until_break(chunk, columns, bad, &mut |batch| match sink(batch) {
             Ok(()) => ControlFlow::Continue(()),
@@ -261,7 +378,9 @@ impl SourceFiles {
         };
         let (start, input) = match chunk.part {
             Part::Range { start, end } => (start, open_range(path, start, end)),
-            Part::Stream | Part::RowGroup(_) => (start, open_past(path, compression, start)),
+            Part::Stream | Part::RowGroup(_) | Part::Entities(_) => {
+                (start, open_past(path, compression, start))
+            }
         };
         let mut input = input.map_err(failed)?;
         let lines_before = || count_lines(path, compression, start).map_err(failed);
@@ -276,7 +395,7 @@ impl SourceFiles {
         records::decode(&stretch, &splitter, input.as_mut(), sink)
     }
 
-    fn chunks_of(&self, file: usize) -> Result<Vec<Chunk>, Error> {
+    pub(super) fn chunks_of(&self, file: usize) -> Result<Vec<Chunk>, Error> {
         let path = &self.paths[file];
         let failed = |error| Error::Io {
             path: path.clone(),
@@ -309,7 +428,7 @@ impl SourceFiles {
         let parts = cut(path, self.format, start, size, self.layout.piece).map_err(failed)?;
         let length = |part: &Part| match part {
             Part::Range { start, end } => end - start,
-            Part::RowGroup(_) | Part::Stream => 0,
+            Part::RowGroup(_) | Part::Stream | Part::Entities(_) => 0,
         };
         Ok(parts
             .into_iter()
@@ -332,7 +451,7 @@ impl SourceFiles {
         };
         // Taken before the bytes are read: a change meanwhile shows next time.
         let state = FileState::of(path).map_err(failed)?;
-        let relative = path.strip_prefix(&self.data_dir).unwrap_or(path);
+        let relative = self.relative(path);
         let known = recorded.get(relative).filter(|held| held.state == state);
         if let Some(known) = known.filter(|_| state.modified != 0) {
             return Ok(known.clone());
@@ -353,6 +472,11 @@ impl SourceFiles {
             blake3: hasher.finalize(),
         })
     }
+}
+
+/// As manifests name it.
+pub(super) fn relative<'p>(path: &'p Path, data_dir: &Path) -> &'p Path {
+    path.strip_prefix(data_dir).unwrap_or(path)
 }
 
 /// The first error in order, whichever thread was the first to fail.

@@ -29,6 +29,9 @@ mod scalar; // the text of one cell -> a number, a bool, an instant, a vector
 
 mod cast; // the type found in Parquet -> the registry's type
 mod parquet; // row groups -> batches
+mod parts; // our own layout -> batches
+
+mod ingested; // our own layout beside what is not in it
 
 mod ipc; // Arrow IPC that a client sent -> rows of a source
 
@@ -40,8 +43,10 @@ mod tests;
 pub use bad_rows::{BadRow, BadRows, Reason};
 pub use chunk::{Chunk, Layout};
 pub use error::Error;
-pub use files::{FileHash, FileState, SourceFiles};
+pub use files::{FileHash, FileState, SourceFiles, SourceState};
 pub use format::Format;
+pub(crate) use ingested::Placed;
 pub use ipc::{IpcError, Row as IpcRow, rows as ipc_rows};
+pub(crate) use parts::ranks_of_inputs;
 pub use scalar::of_text;
 pub use wanted::{TextAs, Wanted};

@@ -194,7 +194,10 @@ fn event_times(
         read.push(&group.source);
         let reading = Reading::open_for(job, group, &[], &[])?;
         reading.number(keys);
-        for Piece { entities, columns } in reading.pieces(Rows::Known)? {
+        for piece in reading.pieces(Rows::Known)? {
+            let Piece {
+                entities, columns, ..
+            } = piece;
             for (entity, time) in entities.iter().zip(columns.times) {
                 times[*entity as usize].push(time);
             }

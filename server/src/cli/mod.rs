@@ -6,6 +6,7 @@ mod completions;
 mod context; // what every subcommand begins with
 mod get;
 mod health;
+mod ingest;
 mod materialize;
 mod offline;
 mod predict;
@@ -49,6 +50,7 @@ const EXAMPLES: &str = "Examples:
 enum Command {
     Up(up::Args),
     Synth(synth::Args),
+    Ingest(ingest::Args),
     Build(build::Args),
     Materialize(materialize::Args),
     Push(push::Args),
@@ -74,6 +76,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> anyho
     match cli.command {
         Command::Up(args) => up::run(&cli.common, &args),
         Command::Synth(args) => synth::run(&cli.common, &args),
+        Command::Ingest(args) => ingest::run(&cli.common, &args),
         Command::Build(args) => build::run(&cli.common, &args),
         Command::Materialize(args) => materialize::run(&cli.common, &args),
         Command::Push(args) => push::run(&cli.common, &args),
