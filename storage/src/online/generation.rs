@@ -167,6 +167,8 @@ impl GenerationLoader<'_> {
     }
 
     fn change(&mut self, key: &[u8], change: Option<Row>) -> Result<()> {
+        // What waits may hold the vectors that this row leaves as they are.
+        self.settle_row(key)?;
         // How many rows are below is nobody's question before the publication.
         self.pending.put(key, change, || Ok(false))?;
         self.keep_small()

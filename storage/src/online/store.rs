@@ -166,6 +166,8 @@ impl OnlineStore {
     fn stage_row(&self, generation: u64, key: &[u8], row: Option<Row>) -> Result<()> {
         let stack = self.stack();
         serves(&stack, generation)?;
+        // What waits may hold the vectors that this row leaves as they are.
+        stack.settle(key, 0, &stack.active)?;
         let below = || {
             let layers = stack.layers().skip(1).map(|layer| &*layer.rows);
             exists(layers, stack.snapshot.rows.as_ref(), key)
