@@ -97,6 +97,7 @@ impl Drop for Doors {
 pub struct Client {
     stream: BufReader<TcpStream>,
     line: String,
+    status: String,
     body: Vec<u8>,
 }
 
@@ -108,6 +109,7 @@ impl Client {
         Client {
             stream: BufReader::new(stream),
             line: String::new(),
+            status: String::new(),
             body: Vec::new(),
         }
     }
@@ -116,6 +118,8 @@ impl Client {
     pub fn http(&mut self, request: &[u8]) -> usize {
         self.stream.get_mut().write_all(request).expect("a request");
         let mut length = 0;
+        self.read_line();
+        self.status.clone_from(&self.line);
         loop {
             self.read_line();
             let header = self.line.trim_end();
@@ -134,6 +138,38 @@ impl Client {
     pub fn resp(&mut self, command: &[u8]) -> usize {
         self.stream.get_mut().write_all(command).expect("a command");
         self.reply()
+    }
+
+    /// Sends events and reads the answer.
+    ///
+    /// # Panics
+    /// If the server does not accept them.
+    pub fn accepted(&mut self, request: &[u8]) {
+        self.http(request);
+        let accepted = self.status.contains(" 200 ");
+        let answer = String::from_utf8_lossy(&self.body);
+        assert!(accepted, "{}: {answer}", self.status.trim_end());
+    }
+
+    /// Sends a `SCAN` and gives back the next cursor and the keys.
+    pub fn scan(&mut self, command: &[u8]) -> (String, Vec<String>) {
+        self.stream.get_mut().write_all(command).expect("a command");
+        self.read_line();
+        assert_eq!(self.line.trim_end(), "*2", "a cursor and keys");
+        self.reply();
+        let cursor = self.bulk();
+        self.read_line();
+        let count: usize = self.line[1..].trim_end().parse().expect("a number of keys");
+        let keys = (0..count).map(|_| {
+            self.reply();
+            self.bulk()
+        });
+        let keys = keys.collect();
+        (cursor, keys)
+    }
+
+    fn bulk(&self) -> String {
+        String::from_utf8_lossy(self.body.trim_ascii_end()).into_owned()
     }
 
     fn reply(&mut self) -> usize {

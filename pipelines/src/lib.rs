@@ -36,8 +36,9 @@ pub mod build; // raw rows -> a version of the offline store
 pub mod materialize; // labels and features -> a training set
 pub mod push; // offline versions -> a generation of the online store
 pub mod verify; // served values against recomputations
-mod serving; // stored rows -> features; events -> changed rows
-mod stream; // events folded into stored rows one after another
+mod live; // live events and the rows that they change
+mod serving; // stored rows -> features
+mod stream; // logged events, one after another, into rows
 
 pub use error::Error;
 pub use event::{Event, replay};
@@ -45,8 +46,9 @@ pub use imputation::Fill;
 pub use job::{Gathered, Job, Progress};
 pub use known::KnownFiles;
 pub use label::{Part, split};
+pub use live::Prepared;
 pub use lookup::Lookup;
 pub use origin::{FileMark, Origin, newest_origins};
 pub use point_in_time::Spine;
-pub use serving::{OpenRow, Prepared, ServedFeature, ServedGroup, Serving};
-pub use stream::{Rows, StoredRow, Streamed, catch_up, fold_events, key_bytes};
+pub use serving::{OpenRow, ServedFeature, ServedGroup, Serving};
+pub use stream::{Rows, Streamed, catch_up, fold_events, key_bytes};

@@ -34,6 +34,14 @@ pub(crate) struct Part<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// The parts of a row, none if it is empty: an entity that has no row yet.
+    pub(crate) fn of(row: &'a [u8]) -> Result<Row<'a>, DecodeError> {
+        if row.is_empty() {
+            return Ok(Row::default());
+        }
+        Row::parse(row)
+    }
+
     /// Reads the parts of a row without decoding them.
     pub(crate) fn parse(row: &'a [u8]) -> Result<Row<'a>, DecodeError> {
         let mut bytes = Bytes::new(row, None);
@@ -87,6 +95,14 @@ pub(crate) fn append(out: &mut Sink, group: usize, state: &[u8], vectors: &[u8])
     out.unsigned(group as u64);
     out.unsigned(vectors.len() as u64);
     out.text(state);
+    out.vectors.extend_from_slice(vectors);
+}
+
+/// Adds a part as it was; its vectors may be left out of both rows.
+pub(crate) fn keep(out: &mut Sink, part: &Part<'_>, vectors: &[u8]) {
+    out.unsigned(part.group as u64);
+    out.unsigned(part.vectors.len() as u64);
+    out.text(part.state);
     out.vectors.extend_from_slice(vectors);
 }
 

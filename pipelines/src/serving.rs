@@ -1,6 +1,6 @@
 //! The folds of one generation of the online store, compiled: what turns stored rows into
-//! features and events into changed rows. Called by `push`, by ingest and by every read;
-//! it holds no store, only the arithmetic between bytes.
+//! features. Called by `push` and by every read; it holds no store, only the arithmetic between
+//! bytes. How events change rows is in `live`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,10 +10,9 @@ use granary_registry::{Entity, EventTime, FeatureGroup, Registry, Source, Value}
 use granary_storage::Offset;
 
 use crate::error::Error;
-use crate::event::{self, Event};
-use crate::fold::{Applied, Columns, Events, GroupFold, GroupState, Sink};
+use crate::fold::{GroupFold, GroupState};
 use crate::intake::Intake;
-use crate::row::{self, Row};
+use crate::row::Row;
 use crate::text::Embedder;
 
 /// Everything served of one entity kind.
@@ -39,8 +38,8 @@ pub struct ServedGroup {
     /// The log's records before this are in the version that was pushed.
     pub built_until: Offset,
     /// How live events become columns; none for tables, which take no events.
-    intake: Option<Intake>,
-    empty: GroupState,
+    pub(crate) intake: Option<Intake>,
+    pub(crate) empty: GroupState,
 }
 
 /// Where a feature stands.
@@ -59,13 +58,6 @@ pub struct OpenRow<'a> {
     serving: &'a Serving,
     states: Vec<Option<GroupState>>,
     newest: i64,
-}
-
-/// Events of one source, ready for every group that folds them.
-pub struct Prepared<'a> {
-    serving: &'a Serving,
-    events: &'a [Event],
-    columns: Vec<(usize, Columns)>,
 }
 
 impl Serving {
@@ -161,28 +153,6 @@ impl Serving {
             newest,
         })
     }
-
-    /// Evaluates live events of one source for every group that folds them.
-    pub fn prepare<'a>(
-        &'a self,
-        source: &str,
-        events: &'a [Event],
-        positions: &[u64],
-    ) -> Result<Prepared<'a>, Error> {
-        let mut columns = Vec::new();
-        for (number, group) in self.groups.iter().enumerate() {
-            if let Some(intake) = group.intake.as_ref().filter(|_| group.source == source) {
-                let mut taken = intake.take(&event::batch(events, intake.wanted())?)?;
-                taken.positions = positions.to_vec();
-                columns.push((number, taken));
-            }
-        }
-        Ok(Prepared {
-            serving: self,
-            events,
-            columns,
-        })
-    }
 }
 
 impl ServedGroup {
@@ -232,70 +202,7 @@ impl OpenRow<'_> {
     }
 }
 
-impl Prepared<'_> {
-    /// The key of an event's entity.
-    pub fn key(&self, event: usize) -> &Value {
-        self.events[event].field(&self.serving.entity.key)
-    }
-
-    /// Folds one event into its entity's stored row and writes the changed row to `out`.
-    /// Of several groups the best outcome counts: an event is late only if it is for all.
-    pub fn apply(
-        &self,
-        event: usize,
-        stored: Option<(&[u8], &[u8])>,
-        out: &mut Sink,
-    ) -> Result<Applied, Error> {
-        let failed = |group: &str, source| Error::State {
-            key: format!("{:?}", self.key(event)),
-            group: group.to_owned(),
-            source,
-        };
-        let (row, vectors) = stored.unwrap_or((&[], &[]));
-        let parsed = if row.is_empty() {
-            Row::default()
-        } else {
-            Row::parse(row).map_err(|source| failed("all", source))?
-        };
-        let mut outcome = Applied::Late;
-        let mut changed: Vec<(usize, Sink)> = Vec::with_capacity(self.columns.len());
-        for (number, columns) in &self.columns {
-            let served = &self.serving.groups[*number];
-            // Positions are one past offsets, so this is an event that the build has read.
-            if columns.positions[event] <= served.built_until.0 {
-                outcome = outcome.better(Applied::Duplicate);
-                continue;
-            }
-            let mut state = match parsed.part(*number) {
-                Some(part) => served
-                    .fold
-                    .decode(part.state, Some(slice(vectors, &part.vectors)))
-                    .map_err(|source| failed(&served.fold.name, source))?,
-                None => served.empty.clone(),
-            };
-            let applied = served
-                .fold
-                .apply(&mut state, &Events::new(columns, event..event + 1));
-            if applied == Applied::Folded {
-                let mut bytes = Sink::default();
-                served.fold.encode(&state, &mut bytes);
-                changed.push((*number, bytes));
-            }
-            outcome = outcome.better(applied);
-        }
-        row::begin(out);
-        for part in parsed.parts() {
-            if !changed.iter().any(|(number, _)| *number == part.group) {
-                row::append(out, part.group, part.state, slice(vectors, &part.vectors));
-            }
-        }
-        for (number, bytes) in &changed {
-            row::append(out, *number, &bytes.row, &bytes.vectors);
-        }
-        Ok(outcome)
-    }
-}
-
-fn slice<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a [u8] {
+/// The part of a row's vectors that a range names.
+pub(crate) fn slice<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a [u8] {
     bytes.get(range.clone()).unwrap_or_default()
 }

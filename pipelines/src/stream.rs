@@ -1,27 +1,28 @@
-//! The stream: events folded into stored rows one after another. Called for events that have
+//! The stream: events taken into stored rows one after another. Called for events that have
 //! just been logged, for the tail of the log after a crash, and to catch up after a push.
+
+use std::borrow::Cow;
 
 use granary_registry::{EventTime, Value};
 use granary_storage::{LogReader, Offset};
 
 use crate::error::Error;
 use crate::event::{self, Event};
-use crate::fold::{Applied, Sink};
+use crate::fold::Applied;
 use crate::serving::Serving;
 
 /// Events folded at once while replaying.
 const REPLAY: usize = 4096;
 
-/// A row and its vectors.
-pub type StoredRow = (Vec<u8>, Vec<u8>);
-
-/// Where rows are read and written: the store that serves, or a generation being loaded.
+/// Where rows are changed: the store that serves, or a generation being loaded.
 pub trait Rows {
-    /// A row and its vectors.
-    fn read(&mut self, key: &[u8]) -> Result<Option<StoredRow>, Error>;
-
-    /// Replaces a row and its vectors.
-    fn write(&mut self, key: &[u8], row: &[u8], vectors: &[u8]) -> Result<(), Error>;
+    /// Shows an entity's row, empty if it has none, and what waits for it to `take`, which may
+    /// add to it.
+    fn change<T>(
+        &mut self,
+        key: &[u8],
+        take: impl FnOnce(&[u8], &mut Vec<u8>) -> T,
+    ) -> Result<T, Error>;
 }
 
 /// What folding events did.
@@ -44,28 +45,21 @@ pub fn fold_events(
     source: &str,
     events: &[Event],
     positions: &[u64],
-    rows: &mut dyn Rows,
+    rows: &mut impl Rows,
 ) -> Result<Streamed, Error> {
     let mut streamed = Streamed::default();
     let prepared = serving.prepare(source, events, positions)?;
-    let mut row = Sink::default();
-    for (at, event) in events.iter().enumerate() {
-        let Some(key) = key_bytes(prepared.key(at)) else {
+    for event in 0..events.len() {
+        let Some(key) = key_bytes(prepared.key(event)) else {
             continue;
         };
-        let stored = rows.read(&key)?;
-        let stored = stored
-            .as_ref()
-            .map(|(row, vectors)| (&row[..], &vectors[..]));
-        match prepared.apply(at, stored, &mut row)? {
-            Applied::Folded => {
-                streamed.folded += 1;
-                rows.write(&key, &row.row, &row.vectors)?;
-            }
+        let admit = |row: &[u8], waiting: &mut Vec<u8>| prepared.admit(event, row, waiting);
+        match rows.change(&key, admit)?? {
+            Applied::Folded => streamed.folded += 1,
             Applied::Duplicate => streamed.duplicates += 1,
             Applied::Late => streamed.late += 1,
         }
-        streamed.newest = streamed.newest.max(serving.time_of(source, event));
+        streamed.newest = streamed.newest.max(prepared.time(event));
     }
     Ok(streamed)
 }
@@ -76,7 +70,7 @@ pub fn catch_up(
     log: &LogReader,
     from: Offset,
     until: Offset,
-    rows: &mut dyn Rows,
+    rows: &mut impl Rows,
 ) -> Result<Streamed, Error> {
     let mut total = Streamed::default();
     let mut events: Vec<Event> = Vec::new();
@@ -121,10 +115,10 @@ impl Streamed {
 }
 
 /// An entity's key as the stores hold it; none for a value that is no key.
-pub fn key_bytes(key: &Value) -> Option<Vec<u8>> {
+pub fn key_bytes(key: &Value) -> Option<Cow<'_, [u8]>> {
     match key {
-        Value::Text(text) if !text.is_empty() => Some(text.as_bytes().to_vec()),
-        Value::Int(number) => Some(number.to_string().into_bytes()),
+        Value::Text(text) if !text.is_empty() => Some(text.as_bytes().into()),
+        Value::Int(number) => Some(number.to_string().into_bytes().into()),
         _ => None,
     }
 }

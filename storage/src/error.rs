@@ -45,6 +45,14 @@ pub enum Error {
         /// The holder's process id, if it could be read.
         holder: Option<u32>,
     },
+    /// What waited for a row could not be folded into it.
+    #[error("fold what is new into the row of `{key}`")]
+    Merge {
+        /// The entity.
+        key: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Something asked for by name is not there.
     #[error("find {kind} `{name}` in `{}`", path.display())]
     NotFound {

@@ -37,7 +37,8 @@ pub use offline::{
     States, Version, VersionWriter,
 };
 pub use online::{
-    Bytes, Flush, FullRow, GenerationInfo, GenerationLoader, OnlineOptions, OnlineStore, View,
+    Bytes, Flush, FullRow, GenerationInfo, GenerationLoader, Merge, MergeError, Merged,
+    OnlineOptions, OnlineStore, View,
 };
 pub use publish::{AtomicFile, read_if_there, write_atomic};
 pub use serving_log::{ServingLog, ServingLogOptions, read_serving_log};

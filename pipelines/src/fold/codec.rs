@@ -273,17 +273,21 @@ impl<'a> Bytes<'a> {
     }
 
     fn vector_value(&mut self, length: u64) -> Result<Value, DecodeError> {
-        let Some(vectors) = self.vectors else {
+        if self.vectors.is_none() {
             return Ok(Value::Null);
+        }
+        Ok(Value::Vector(self.floats(length as usize)?.into()))
+    }
+
+    /// Elements of 32 bits; empty when vectors were left out.
+    pub(super) fn floats(&mut self, length: usize) -> Result<Vec<f32>, DecodeError> {
+        let Some(vectors) = self.vectors else {
+            return Ok(Vec::new());
         };
-        let (taken, rest) = split(vectors, length as usize, 4)?;
+        let (taken, rest) = split(vectors, length, 4)?;
         self.vectors = Some(rest);
-        let elements = taken
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|chunk| f32::from_le_bytes(*chunk));
-        Ok(Value::Vector(elements.collect()))
+        let elements = taken.as_chunks::<4>().0.iter();
+        Ok(elements.map(|chunk| f32::from_le_bytes(*chunk)).collect())
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Input {
     Hashes(Vec<u64>),
     /// Anything, as Arrow holds it; text is plain.
     Values(ArrayRef),
+    /// The same one by one, as live events bring them.
+    Cells(Vec<Value>),
     /// Vectors of one dimension, one after another.
     Vectors(Vectors),
 }
@@ -167,6 +169,7 @@ impl<'a> Events<'a> {
     pub fn value(&self, input: usize, row: usize) -> Value {
         match &self.columns.inputs[input] {
             Input::Values(array) => value_at(array, row),
+            Input::Cells(cells) => cells[row].clone(),
             Input::Numbers(numbers) => Value::float(numbers[row]),
             Input::Codes(_) | Input::Hashes(_) => Value::Null,
             Input::Vectors(_) => match self.vector(input, row) {
@@ -280,6 +283,10 @@ impl Input {
                 let taken = compute::take(array.as_ref(), &indices, None);
                 Input::Values(taken.expect("rows lie within the column"))
             }
+            Input::Cells(cells) => {
+                let cell = |&row: &u32| cells[row as usize].clone();
+                Input::Cells(rows.iter().map(cell).collect())
+            }
             Input::Vectors(vectors) => Input::Vectors(vectors.take(rows)),
         }
     }
@@ -310,6 +317,7 @@ impl Input {
                 (Input::Numbers(all), Input::Numbers(more)) => all.extend(more),
                 (Input::Codes(all), Input::Codes(more)) => all.extend(more),
                 (Input::Hashes(all), Input::Hashes(more)) => all.extend(more),
+                (Input::Cells(all), Input::Cells(more)) => all.extend(more),
                 (Input::Vectors(all), Input::Vectors(more)) => all.append(more),
                 (_, Input::Values(more)) => arrays.push(more),
                 _ => {}
@@ -351,7 +359,26 @@ impl Input {
 }
 
 impl Vectors {
-    fn get(&self, row: usize) -> Option<&[f32]> {
+    /// One row each. Where they differ in dimension, the shorter ones are null.
+    pub(super) fn of_rows(rows: &[Option<Vec<f32>>]) -> Vectors {
+        let dimension = rows.iter().flatten().map(Vec::len).max().unwrap_or(0);
+        let mut vectors = Vectors {
+            dimension,
+            elements: Vec::with_capacity(rows.len() * dimension),
+            valid: Vec::with_capacity(rows.len()),
+        };
+        for row in rows {
+            let row = row.as_ref().filter(|row| row.len() == dimension);
+            vectors.valid.push(row.is_some());
+            match row {
+                Some(row) => vectors.elements.extend_from_slice(row),
+                None => vectors.elements.extend((0..dimension).map(|_| 0.0)),
+            }
+        }
+        vectors
+    }
+
+    pub(super) fn get(&self, row: usize) -> Option<&[f32]> {
         let vector = || &self.elements[row * self.dimension..][..self.dimension];
         self.valid[row].then(vector)
     }

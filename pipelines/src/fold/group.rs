@@ -11,7 +11,7 @@ use super::codec::{Bytes, DecodeError, Sink};
 use super::compile::{CompileError, compile};
 use super::edges::EdgesAnswer;
 use super::window::Windowed;
-use super::{Events, Fold, NO_HASH, State};
+use super::{Columns, Events, Fold, NO_HASH, State};
 use crate::expression::Program;
 use crate::text::Embedder;
 
@@ -95,9 +95,12 @@ pub(super) enum Answer {
 pub struct GroupState {
     newest: i64,
     /// Instant and hashed id of the events a copy of which may still come, in order.
-    recent: Vec<(i64, u64)>,
+    recent: Vec<Seen>,
     states: Vec<State>,
 }
+
+/// Instant and hashed id of an event.
+pub(crate) type Seen = (i64, u64);
 
 /// What became of a live event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,22 +214,38 @@ impl GroupFold {
         state
     }
 
-    /// Takes in one live event, if it is no copy and not too late.
-    pub fn apply(&self, state: &mut GroupState, event: &Events<'_>) -> Applied {
-        let row = event.rows.start;
-        let time = event.columns.times[row];
-        if state.newest != i64::MIN && time < self.closed_before(state.newest) {
-            return Applied::Late;
+    /// What becomes of a live event, told by the head of the entity's encoded state and the
+    /// events that wait to be folded into it.
+    pub(crate) fn judge(
+        &self,
+        state: Option<&[u8]>,
+        waiting: impl Iterator<Item = Result<Seen, DecodeError>>,
+        event: Seen,
+    ) -> Result<Applied, DecodeError> {
+        let (mut newest, mut is_known) = match state {
+            Some(state) => head(state, event)?,
+            None => (i64::MIN, false),
+        };
+        for other in waiting {
+            let other = other?;
+            newest = newest.max(other.0);
+            is_known |= other == event;
         }
-        if let Some(&id) = event.columns.ids.get(row)
-            && id != NO_HASH
-            && state.recent.contains(&(time, id))
-        {
-            return Applied::Duplicate;
-        }
-        self.fold(state, event);
+        Ok(
+            if newest != i64::MIN && event.0 < self.closed_before(newest) {
+                Applied::Late
+            } else if is_known && event.1 != NO_HASH {
+                Applied::Duplicate
+            } else {
+                Applied::Folded
+            },
+        )
+    }
+
+    /// Takes in live events that were judged to count, in order of time.
+    pub(crate) fn fold_live(&self, state: &mut GroupState, columns: &Columns) {
+        self.fold(state, &Events::new(columns, 0..columns.rows()));
         self.compact(state);
-        Applied::Folded
     }
 
     /// Joins the state of other events of the same entity.
@@ -361,6 +380,28 @@ impl GroupState {
     pub fn newest(&self) -> EventTime {
         EventTime(self.newest)
     }
+}
+
+/// The newest event of an encoded state, and whether the state still knows this one.
+fn head(state: &[u8], event: Seen) -> Result<(i64, bool), DecodeError> {
+    let mut bytes = Bytes::new(state, None);
+    match bytes.byte()? {
+        STATE_FORMAT => {}
+        found => return Err(DecodeError::Format { found }),
+    }
+    let newest = bytes.signed()?;
+    let mut later = newest;
+    for _ in 0..bytes.length()? {
+        later = bytes.time_before(later)?;
+        let id = u64::from_le_bytes(bytes.fixed()?);
+        if later < event.0 {
+            break;
+        }
+        if (later, id) == event {
+            return Ok((newest, true));
+        }
+    }
+    Ok((newest, false))
 }
 
 /// A fold's answer in the type that the registry gives the feature.

@@ -5,6 +5,7 @@ mod codec; // the bytes of a state
 mod events; // what `update` reads
 mod compile; // from the registry's features to folds
 mod group; // the folds of one feature group, as one state per entity
+pub(crate) mod waiting; // live events on their way into a state
 mod column_builder; // finalized values into Arrow columns
 
 mod count;

@@ -1,15 +1,19 @@
 //! `POST /events`: JSON, NDJSON or Arrow IPC to the service's log. Called by `routes`.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 use super::body::{Room, body};
 use super::error::ApiError;
 use super::features::off_thread;
 use super::input::{Fields, parameter, query};
 use super::schema;
-use crate::service::{JsonObject, Service, shown};
+use crate::service::{Service, shown};
 
 /// Longest body of events.
 const EVENTS_LIMIT: usize = 64 * 1024 * 1024;
@@ -108,78 +112,89 @@ impl Form {
     }
 }
 
-/// What a body holds.
-#[derive(Debug, PartialEq)]
-struct Sent {
+/// What a body holds, event by event as text: a tree of values would take many times the
+/// memory of the body.
+#[derive(Debug)]
+struct Sent<'a> {
     source: Option<String>,
-    events: Vec<JsonObject>,
+    events: Vec<&'a RawValue>,
 }
 
-impl Sent {
+/// The fields of an object, each as text.
+type Object<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
+impl<'a> Sent<'a> {
     /// Several values one after the other are lines of events, whatever the content type; a
     /// single one is, if `lines` says so.
-    fn read(body: &[u8], lines: bool) -> Result<Sent, ApiError> {
-        let values = serde_json::Deserializer::from_slice(body).into_iter::<Json>();
-        let mut values = values.collect::<Result<Vec<Json>, _>>()?;
-        if lines || values.len() != 1 {
-            let events = objects("line ", 1, values)?;
-            return Ok(Sent {
-                source: None,
-                events,
-            });
-        }
-        match values.pop() {
-            Some(Json::Array(list)) => Ok(Sent {
-                source: None,
-                events: objects("events", 0, list)?,
-            }),
-            Some(Json::Object(map)) if map.get("events").is_some_and(Json::is_array) => {
-                Sent::envelope(map)
+    fn read(body: &'a [u8], lines: bool) -> Result<Sent<'a>, ApiError> {
+        let values = serde_json::Deserializer::from_slice(body).into_iter::<&RawValue>();
+        let values = values.collect::<Result<Vec<&RawValue>, _>>()?;
+        let (what, first, events) = match values[..] {
+            [one] if !lines && is(one, '[') => ("events", 0, serde_json::from_str(one.get())?),
+            [one] if !lines => {
+                if let Some(sent) = Sent::envelope(one)? {
+                    return Ok(sent);
+                }
+                ("events", 0, values)
             }
-            Some(one) => Ok(Sent {
-                source: None,
-                events: objects("events", 0, vec![one])?,
-            }),
-            None => Ok(Sent {
-                source: None,
-                events: Vec::new(),
-            }),
-        }
+            _ => ("line ", 1, values),
+        };
+        let source = None;
+        let events = objects(what, first, events)?;
+        Ok(Sent { source, events })
     }
 
-    fn envelope(map: JsonObject) -> Result<Sent, ApiError> {
-        let mut json = Json::Object(map);
-        let fields = Fields::of("", &json, &["source", "events"], "")?;
-        let source = fields.text("source")?.map(str::to_owned);
-        let list = match json.get_mut("events").map(Json::take) {
-            Some(Json::Array(list)) => list,
-            _ => Vec::new(),
+    /// An object that has a list of events, unlike an event.
+    fn envelope(json: &'a RawValue) -> Result<Option<Sent<'a>>, ApiError> {
+        if !is(json, '{') {
+            return Ok(None);
+        }
+        let object: Object<'a> = serde_json::from_str(json.get())?;
+        let Some(events) = object.get("events").filter(|events| is(events, '[')) else {
+            return Ok(None);
         };
-        Ok(Sent {
-            source,
-            events: objects("events", 0, list)?,
-        })
+        let mut others = serde_json::Map::new();
+        for (name, json) in &object {
+            // Far too large for a tree, and known to be a list.
+            let is_list = name == "events";
+            let value = if is_list {
+                Json::Null
+            } else {
+                serde_json::from_str(json.get())?
+            };
+            others.insert(name.clone().into_owned(), value);
+        }
+        let others = Json::Object(others);
+        let fields = Fields::of("", &others, &["source", "events"], "")?;
+        let source = fields.text("source")?.map(str::to_owned);
+        let events = objects("events", 0, serde_json::from_str(events.get())?)?;
+        Ok(Some(Sent { source, events }))
     }
+}
+
+/// Whether a value is an object or a list, by its first character.
+fn is(json: &RawValue, first: char) -> bool {
+    json.get().starts_with(first)
 }
 
 /// Events are objects; the first that is none is named by its place.
-fn objects(what: &str, first: usize, values: Vec<Json>) -> Result<Vec<JsonObject>, ApiError> {
-    let object = |(index, json)| match json {
-        Json::Object(map) => Ok(map),
-        other => {
-            let place = index + first;
-            let place = if first == 1 {
-                format!("{what}{place}")
-            } else {
-                format!("{what}[{place}]")
-            };
-            Err(ApiError::field(
-                place,
-                format!("is {}, wants an object", shown(&other)),
-            ))
-        }
+fn objects<'a>(
+    what: &str,
+    first: usize,
+    events: Vec<&'a RawValue>,
+) -> Result<Vec<&'a RawValue>, ApiError> {
+    let Some(index) = events.iter().position(|event| !is(event, '{')) else {
+        return Ok(events);
     };
-    values.into_iter().enumerate().map(object).collect()
+    let place = index + first;
+    let place = if first == 1 {
+        format!("{what}{place}")
+    } else {
+        format!("{what}[{place}]")
+    };
+    let found: Json = serde_json::from_str(events[index].get())?;
+    let reason = format!("is {}, wants an object", shown(&found));
+    Err(ApiError::field(place, reason))
 }
 
 fn one_source(
@@ -201,32 +216,30 @@ mod tests {
 
     use super::*;
 
-    fn events(json: Json) -> Vec<JsonObject> {
-        serde_json::from_value(json).unwrap()
-    }
-
-    fn read(body: &str, lines: bool) -> Result<Sent, String> {
-        Sent::read(body.as_bytes(), lines).map_err(|error| error.to_string())
+    /// Source and events, compact.
+    fn read(body: &str, lines: bool) -> Result<(Option<String>, Vec<String>), String> {
+        let sent = Sent::read(body.as_bytes(), lines).map_err(|error| error.to_string())?;
+        let compact = |event: &&RawValue| {
+            let event: Json = serde_json::from_str(event.get()).unwrap();
+            event.to_string()
+        };
+        Ok((sent.source, sent.events.iter().map(compact).collect()))
     }
 
     #[test]
     fn every_form_holds_the_same_events() {
-        let two = Sent {
-            source: None,
-            events: events(json!([{"id": 1}, {"id": 2}])),
-        };
-        assert_eq!(read(r#"[{"id": 1}, {"id": 2}]"#, false), Ok(two));
+        let two = || vec![r#"{"id":1}"#.to_owned(), r#"{"id":2}"#.to_owned()];
+        assert_eq!(read(r#"[{"id": 1}, {"id": 2}]"#, false), Ok((None, two())));
         for lines in [true, false] {
-            let sent = read("{\"id\": 1}\n{\"id\": 2}\r\n\n", lines).unwrap();
-            assert_eq!(sent.events, events(json!([{"id": 1}, {"id": 2}])));
+            let sent = read("{\"id\": 1}\n{\"id\": 2}\r\n\n", lines);
+            assert_eq!(sent, Ok((None, two())));
         }
         let one = read(r#"{"id": 1}"#, false).unwrap();
-        assert_eq!(one.events, events(json!([{"id": 1}])));
-        let sent = read(r#"{"source": "event_logs", "events": [{"id": 1}]}"#, false).unwrap();
-        assert_eq!(sent.source.as_deref(), Some("event_logs"));
-        assert_eq!(sent.events, events(json!([{"id": 1}])));
+        assert_eq!(one.1, two()[..1]);
+        let sent = read(r#"{"events": [{"id": 1}], "source": "event_logs"}"#, false).unwrap();
+        assert_eq!(sent, (Some("event_logs".to_owned()), two()[..1].to_vec()));
         let sent = read(r#"{"events": [1]}"#, true).unwrap();
-        assert_eq!(sent.events, events(json!([{"events": [1]}])));
+        assert_eq!(sent.1, [r#"{"events":[1]}"#]);
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use granary_pipelines::source::of_text;
 use granary_pipelines::{Event, key_bytes};
 use granary_registry::{DType, EventTime, Registry, Source, Value, nearest};
+use serde_json::value::RawValue;
 
 use super::definition::Definition;
 use super::error::ServiceError;
-use super::{JsonObject, Service, cell};
+use super::{Service, cell, json_event};
 
 /// The name under which RESP clients mean the first event source of the registry.
 const ANY_EVENTS: &str = "events";
@@ -51,7 +52,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    fn field(name: &str, reason: impl Into<String>) -> Fault {
+    pub(super) fn field(name: &str, reason: impl Into<String>) -> Fault {
         Fault::Field {
             name: name.to_owned(),
             reason: reason.into(),
@@ -143,18 +144,9 @@ impl Gate {
         &self.source
     }
 
-    /// An event from a JSON object.
-    pub fn json(&self, event: &JsonObject) -> Result<Checked, Fault> {
-        let mut fields = Vec::with_capacity(event.len() + 2);
-        for (name, value) in event {
-            let (name, dtype) = self.column(name)?;
-            let value =
-                cell::of_json(value, dtype).map_err(|reason| Fault::field(&name, reason))?;
-            if !value.is_null() {
-                fields.push((name, value));
-            }
-        }
-        self.finish(fields)
+    /// An event from the text of a JSON object.
+    pub fn json(&self, object: &RawValue) -> Result<Checked, Fault> {
+        self.finish(json_event::fields(self, object)?)
     }
 
     /// An event from names and texts.
@@ -165,9 +157,7 @@ impl Gate {
         let mut fields: Vec<(Arc<str>, Value)> = Vec::with_capacity(self.columns.len() + 2);
         for (name, text) in pairs {
             let (name, dtype) = self.column(&String::from_utf8_lossy(name))?;
-            if fields.iter().any(|(held, _)| *held == name) {
-                return Err(Fault::field(&name, "is there twice"));
-            }
+            self.is_new(&name, &fields)?;
             let value = of_text(text, dtype).map_err(|reason| {
                 let shown = serde_json::Value::from(String::from_utf8_lossy(text));
                 Fault::field(&name, format!("{} {reason}", cell::shown(&shown)))
@@ -211,8 +201,21 @@ impl Gate {
         Ok(Checked(event))
     }
 
+    /// How many columns the source has.
+    pub(super) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Refuses a field that the event has already.
+    pub(super) fn is_new(&self, name: &str, fields: &[(Arc<str>, Value)]) -> Result<(), Fault> {
+        if fields.iter().any(|(held, _)| **held == *name) {
+            return Err(Fault::field(name, "is there twice"));
+        }
+        Ok(())
+    }
+
     /// The column of this name and its type.
-    fn column(&self, name: &str) -> Result<(Arc<str>, DType), Fault> {
+    pub(super) fn column(&self, name: &str) -> Result<(Arc<str>, DType), Fault> {
         let found = self.columns.iter().find(|(held, _)| **held == *name);
         found.cloned().ok_or_else(|| self.unknown(name))
     }

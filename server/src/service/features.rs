@@ -82,15 +82,10 @@ impl Service {
 
     /// Keys in order, after one, at most `limit`.
     pub fn keys(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, ServiceError> {
-        let rows = self
-            .inner
-            .store
-            .view()
-            .scan(after.map(str::as_bytes), limit)?;
-        Ok(rows
-            .into_iter()
-            .map(|(key, _)| String::from_utf8_lossy(&key).into_owned())
-            .collect())
+        let view = self.inner.store.view();
+        let keys = view.keys(after.map(str::as_bytes), limit)?;
+        let text = |key: Vec<u8>| String::from_utf8_lossy(&key).into_owned();
+        Ok(keys.into_iter().map(text).collect())
     }
 
     /// Number of entities.

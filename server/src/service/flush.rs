@@ -2,15 +2,25 @@
 //! log offset that the rows include. Writers wait when a flush lags behind.
 
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::ServiceError;
-use super::ingest::lock;
+use super::ingest::{MOST_STAGED, lock};
 use super::{Inner, Service};
 use crate::background::Background;
 
-/// How long changed rows may wait in memory.
+/// How often it is looked whether rows changed.
 const INTERVAL: Duration = Duration::from_millis(250);
+
+/// A flush is followed by a rest this many times as long: a row that changes often is then
+/// computed and written once for many events, and flushing takes a bounded share of a core.
+const REST: u32 = 5;
+
+/// The longest rest, since a start after a crash folds in what was not flushed.
+const LONGEST_REST: Duration = Duration::from_secs(10);
+
+/// Memory of changed rows that ends a rest early.
+const MUCH_STAGED: usize = MOST_STAGED / 4;
 
 /// The flushing thread; dropping it flushes once more and waits for that.
 pub struct Flusher {
@@ -22,10 +32,16 @@ impl Flusher {
     pub fn start(service: &Service) -> Result<Flusher, ServiceError> {
         let service = service.clone();
         let thread = Background::start("flush", move |stopped| {
+            let mut rested_at = Instant::now();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(INTERVAL) {
+                if Instant::now() < rested_at && service.inner.store.staged_bytes() < MUCH_STAGED {
+                    continue;
+                }
+                let begun = Instant::now();
                 if let Err(error) = service.flush() {
                     tracing::error!(%error, "changed rows were not flushed; they are in the log");
                 }
+                rested_at = Instant::now() + (begun.elapsed() * REST).min(LONGEST_REST);
             }
             if let Err(error) = service.flush() {
                 tracing::error!(%error, "the last flush failed; the log will be replayed");

@@ -50,7 +50,7 @@ pub(super) struct Generation {
     /// What the serving log says of it.
     pub provenance: Arc<Provenance>,
     /// Its folds.
-    pub serving: Serving,
+    pub serving: Arc<Serving>,
     /// What the doors see of it.
     pub catalog: Arc<Catalog>,
     /// Every position in the catalog, for reads of everything.
@@ -129,7 +129,7 @@ impl Generation {
             number,
             meta,
             provenance,
-            serving,
+            serving: Arc::new(serving),
             catalog,
             all,
         })

@@ -9,15 +9,16 @@ use granary_pipelines::source::{IpcError, ipc_rows};
 use granary_pipelines::{Event, Origin, Streamed, fold_events};
 use granary_registry::{EventTime, Value};
 use granary_storage::{Kind, Log, MAX_PAYLOAD, Offset};
+use serde_json::value::RawValue;
 
 use super::answer::{Place, Receipt};
 use super::check::{Checked, Gate};
 use super::error::ServiceError;
 use super::rows::StagedRows;
-use super::{Inner, JsonObject, Service};
+use super::{Inner, Service};
 
 /// Memory that changed rows may take before writers wait for a flush.
-const MOST_STAGED: usize = 128 << 20;
+pub(super) const MOST_STAGED: usize = 256 << 20;
 
 /// What only one thread at a time may touch.
 pub(super) struct Writer {
@@ -30,6 +31,7 @@ pub(super) struct Writer {
 pub(super) struct Request {
     events: Vec<Event>,
     payloads: Vec<Vec<u8>>,
+    wants_places: bool,
     answer: mpsc::Sender<Result<Written, ServiceError>>,
 }
 
@@ -37,19 +39,21 @@ pub(super) struct Request {
 #[derive(Debug)]
 pub(super) struct Written {
     folded: Result<Receipt, ServiceError>,
+    /// Of each event, if they were wanted.
     places: Vec<Place>,
 }
 
 impl Service {
-    /// Logs events, folds them in, and returns once they are durable. All or nothing: a bad
-    /// event refuses the request. Blocks for a disk sync.
+    /// Logs events, given as JSON objects, folds them in, and returns once they are durable.
+    /// All or nothing: a bad event refuses the request. Blocks for a disk sync.
     pub fn ingest(
         &self,
         source: Option<&str>,
-        events: &[JsonObject],
+        events: &[&RawValue],
     ) -> Result<Receipt, ServiceError> {
         let gate = self.gate(source)?;
-        let check = |(index, event)| gate.json(event).map_err(|fault| fault.at(index));
+        let check =
+            |(index, event): (usize, &&RawValue)| gate.json(event).map_err(|fault| fault.at(index));
         let events = events.iter().enumerate().map(check);
         self.ingest_checked(events.collect::<Result<_, _>>()?)
     }
@@ -87,7 +91,7 @@ impl Service {
             let payloads = run.iter().map(Event::encode).collect();
             waiting.push((run, payloads));
         }
-        let written = self.inner.submit(waiting);
+        let written = self.inner.submit(waiting, true);
         let each = written.into_iter().zip(counts).flat_map(|(run, count)| {
             let places = run.and_then(|written| written.folded.map(|_| written.places));
             match places {
@@ -104,7 +108,7 @@ impl Service {
         let payload = |(Checked(event), origin): &(Checked, Origin)| event.encode_from(origin);
         let payloads = events.iter().map(payload).collect();
         let events = events.into_iter().map(|(Checked(event), _)| event);
-        let mut written = self.inner.submit(vec![(events.collect(), payloads)]);
+        let mut written = self.inner.submit(vec![(events.collect(), payloads)], false);
         let written = written.pop().unwrap_or_else(|| Err(unwritten()))?;
         if let Err(error) = written.folded {
             tracing::error!(%error, "events are logged, and will count after the next push");
@@ -118,7 +122,7 @@ impl Service {
         }
         let events: Vec<Event> = events.into_iter().map(|Checked(event)| event).collect();
         let payloads = events.iter().map(Event::encode).collect();
-        let mut written = self.inner.submit(vec![(events, payloads)]);
+        let mut written = self.inner.submit(vec![(events, payloads)], false);
         let written = written.pop().unwrap_or_else(|| Err(unwritten()));
         written.and_then(|written| written.folded)
     }
@@ -158,6 +162,7 @@ impl Inner {
     pub(super) fn submit(
         &self,
         lists: Vec<(Vec<Event>, Vec<Vec<u8>>)>,
+        wants_places: bool,
     ) -> Vec<Result<Written, ServiceError>> {
         let mut answers = Vec::with_capacity(lists.len());
         let mut requests = Vec::with_capacity(lists.len());
@@ -174,6 +179,7 @@ impl Inner {
             requests.push(Request {
                 events,
                 payloads,
+                wants_places,
                 answer,
             });
         }
@@ -211,7 +217,10 @@ impl Inner {
         let end = writer.log.end();
         self.logged.append(end);
         for (request, offsets) in group.into_iter().zip(offsets) {
-            let places = self.places(writer, &request.events, &offsets);
+            let places = match request.wants_places {
+                true => self.places(writer, &request.events, &offsets),
+                false => Vec::new(),
+            };
             let folded = self.fold(&request.events, &offsets);
             let folded = folded.map(|streamed| {
                 let accepted = request.events.len() as u64;
@@ -259,8 +268,12 @@ impl Inner {
         events.iter().zip(positions).map(place).collect()
     }
 
-    /// A flush that lags holds writers back: past the bound they wait for one of their own.
+    /// A flush that lags holds writers back: past the bound they wait for it, and then for one
+    /// of their own.
     fn hold_back(&self, writer: &Writer) {
+        if self.store.staged_bytes() > MOST_STAGED {
+            self.store.await_flush();
+        }
         if self.store.staged_bytes() > MOST_STAGED {
             let flush = self.store.begin_flush(writer.log.end(), self.data_clock());
             if let Err(error) = flush.commit() {
@@ -269,16 +282,13 @@ impl Inner {
         }
     }
 
-    /// Folds logged events into the rows that are served. Before the first push there are
+    /// Takes logged events into the rows that are served. Before the first push there are
     /// none; the events then count from the next build on.
     fn fold(&self, events: &[Event], positions: &[u64]) -> Result<Streamed, ServiceError> {
         let (Some(generation), Some(first)) = (self.generation(), events.first()) else {
             return Ok(Streamed::default());
         };
-        let mut rows = StagedRows {
-            store: &self.store,
-            generation: generation.number,
-        };
+        let mut rows = StagedRows::new(&self.store, &generation);
         let streamed = fold_events(
             &generation.serving,
             &first.source,

@@ -11,6 +11,7 @@ mod features; // reading features
 mod flush; // changed rows to disk, in the background
 mod generation; // what is served, with its folds compiled
 mod ingest; // taking events in, log first
+mod json_event; // a JSON object -> the fields of a row
 mod origins; // how far each tail has read
 mod open; // from files to a service
 mod predict; // churn probabilities
@@ -55,9 +56,6 @@ use self::sampling::{Logged, Sampler};
 pub struct Service {
     inner: Arc<Inner>,
 }
-
-/// A JSON object as a client sent it.
-pub type JsonObject = serde_json::Map<String, serde_json::Value>;
 
 struct Inner {
     data: DataDir,

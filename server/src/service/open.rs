@@ -121,10 +121,7 @@ impl Inner {
             return Ok(());
         };
         let log = LogReader::open(self.data.log());
-        let mut rows = StagedRows {
-            store: &self.store,
-            generation: generation.number,
-        };
+        let mut rows = StagedRows::new(&self.store, &generation);
         let streamed = catch_up(
             &generation.serving,
             &log,

@@ -79,9 +79,7 @@ impl Service {
             .min();
         let from = from.unwrap_or(Offset(0));
         let log = LogReader::open(self.inner.data.log());
-        let mut rows = LoadedRows {
-            loader: &mut loader,
-        };
+        let mut rows = LoadedRows::new(&mut loader, &generation);
         // Most of the log is folded in while events still arrive; the rest under the lock.
         let reached = self.log_end();
         let mut caught_up = catch_up(
@@ -93,9 +91,7 @@ impl Service {
         )?;
         // So that little is left to do while ingest waits.
         loader.settle()?;
-        let mut rows = LoadedRows {
-            loader: &mut loader,
-        };
+        let mut rows = LoadedRows::new(&mut loader, &generation);
         let writer = lock(&self.inner.writer);
         let end = writer.log.end();
         caught_up.add(catch_up(

@@ -1,52 +1,67 @@
-//! The two places where events are folded into rows: the rows being served, and those of a
-//! generation being loaded.
+//! The two places where events change rows: the rows being served, and those of a generation
+//! being loaded.
 
-use granary_pipelines::{Error, Rows, StoredRow};
-use granary_storage::{GenerationLoader, OnlineStore};
+use std::sync::Arc;
 
-/// The rows being served: changed ones wait in memory for the next flush.
+use granary_pipelines::{Error, Rows};
+use granary_storage::{GenerationLoader, Merge, OnlineStore};
+
+use super::generation::Generation;
+
+/// The rows being served: changes wait in memory for a reader or the next flush.
 pub(super) struct StagedRows<'a> {
-    /// The store.
-    pub store: &'a OnlineStore,
-    /// The generation that is served.
-    pub generation: u64,
+    store: &'a OnlineStore,
+    generation: u64,
+    merge: Arc<dyn Merge>,
+}
+
+impl<'a> StagedRows<'a> {
+    /// The rows of the generation that is served.
+    pub(super) fn new(store: &'a OnlineStore, generation: &Generation) -> StagedRows<'a> {
+        StagedRows {
+            store,
+            generation: generation.number,
+            merge: generation.serving.clone(),
+        }
+    }
 }
 
 impl Rows for StagedRows<'_> {
-    fn read(&mut self, key: &[u8]) -> Result<Option<StoredRow>, Error> {
-        let row = self.store.view().full_row(key)?;
-        Ok(row.map(|row| {
-            (
-                row.row.to_vec(),
-                row.vectors.as_deref().unwrap_or_default().to_vec(),
-            )
-        }))
-    }
-
-    fn write(&mut self, key: &[u8], row: &[u8], vectors: &[u8]) -> Result<(), Error> {
-        let vectors = (!vectors.is_empty()).then_some(vectors);
-        Ok(self.store.stage(self.generation, key, row, vectors)?)
+    fn change<T>(
+        &mut self,
+        key: &[u8],
+        take: impl FnOnce(&[u8], &mut Vec<u8>) -> T,
+    ) -> Result<T, Error> {
+        let (store, generation) = (self.store, self.generation);
+        Ok(store.stage_change(generation, key, &self.merge, take)?)
     }
 }
 
 /// The rows of a generation that is not yet served.
 pub(super) struct LoadedRows<'a, 'b> {
-    /// The generation's loader.
-    pub loader: &'a mut GenerationLoader<'b>,
+    loader: &'a mut GenerationLoader<'b>,
+    merge: Arc<dyn Merge>,
+}
+
+impl<'a, 'b> LoadedRows<'a, 'b> {
+    /// The rows that a loader has so far.
+    pub(super) fn new(
+        loader: &'a mut GenerationLoader<'b>,
+        generation: &Generation,
+    ) -> LoadedRows<'a, 'b> {
+        LoadedRows {
+            loader,
+            merge: generation.serving.clone(),
+        }
+    }
 }
 
 impl Rows for LoadedRows<'_, '_> {
-    fn read(&mut self, key: &[u8]) -> Result<Option<StoredRow>, Error> {
-        let Some(row) = self.loader.row(key)? else {
-            return Ok(None);
-        };
-        let row = row.to_vec();
-        let vectors = self.loader.vectors(key)?;
-        Ok(Some((row, vectors.as_deref().unwrap_or_default().to_vec())))
-    }
-
-    fn write(&mut self, key: &[u8], row: &[u8], vectors: &[u8]) -> Result<(), Error> {
-        let vectors = (!vectors.is_empty()).then_some(vectors);
-        Ok(self.loader.upsert(key, row, vectors)?)
+    fn change<T>(
+        &mut self,
+        key: &[u8],
+        take: impl FnOnce(&[u8], &mut Vec<u8>) -> T,
+    ) -> Result<T, Error> {
+        Ok(self.loader.change_row(key, &self.merge, take)?)
     }
 }

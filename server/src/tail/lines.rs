@@ -1,6 +1,8 @@
 //! The lines of a tailed file to events: JSON objects, or CSV under a header. Called by `tail`.
 
-use crate::service::{Checked, Gate, JsonObject};
+use serde_json::value::RawValue;
+
+use crate::service::{Checked, Gate};
 
 /// How a file is written, by the ending of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +39,13 @@ pub(super) fn event(
 ) -> Result<Checked, Refusal> {
     let checked = match form {
         Form::Json => {
-            let object: JsonObject = serde_json::from_slice(line)
-                .map_err(|error| Refusal::line(format!("not a JSON object: {error}")))?;
-            gate.json(&object)
+            let no = |reason: &str| Refusal::line(format!("not a JSON object: {reason}"));
+            let json: &RawValue =
+                serde_json::from_slice(line).map_err(|error| no(&error.to_string()))?;
+            if !json.get().starts_with('{') {
+                return Err(no("the line holds another value"));
+            }
+            gate.json(json)
         }
         Form::Csv => {
             let (names, values) = (fields(header)?, fields(line)?);

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use foldhash::fast::FixedState;
 
 use super::tables::Redb;
+use super::waiting::Waiting;
 use crate::Result;
 
 const SHARDS: usize = 16;
@@ -18,7 +19,7 @@ const ENTRY_BYTES: usize = 96; // roughly what a map entry costs beside its key 
 /// What can be staged: an entity's row, or the value of a plain key.
 pub(super) trait Staged: Clone {
     /// How many bytes it holds.
-    fn bytes(&self) -> usize;
+    fn size(&self) -> usize;
     /// What stands after this was staged on top of `older`, which is none after a removal.
     fn over(self, older: Option<&Self>) -> Self;
 }
@@ -28,6 +29,8 @@ pub(super) trait Staged: Clone {
 pub(super) struct Row {
     pub(super) row: Arc<[u8]>,
     pub(super) vectors: Vectors,
+    /// Changes that are not yet in the row.
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 /// The vectors of a changed row.
@@ -50,7 +53,8 @@ pub(super) enum Change<V> {
     Removed,
 }
 
-type Shard<V> = BTreeMap<Box<[u8]>, Option<V>>; // none for removals
+pub(super) type Shard<V> = BTreeMap<Box<[u8]>, Option<V>>; // none for removals
+pub(super) type ShardGuard<'a, V> = RwLockWriteGuard<'a, Shard<V>>;
 
 /// The changes of many keys.
 #[derive(Debug)]
@@ -69,12 +73,12 @@ pub(super) struct Layer {
 }
 
 impl Staged for Row {
-    fn bytes(&self) -> usize {
+    fn size(&self) -> usize {
         let vectors = match &self.vectors {
             Vectors::Some(vectors) => vectors.len(),
             Vectors::Below | Vectors::None => 0,
         };
-        self.row.len() + vectors
+        self.row.len() + vectors + self.waiting_bytes()
     }
 
     fn over(mut self, older: Option<&Row>) -> Row {
@@ -86,7 +90,7 @@ impl Staged for Row {
 }
 
 impl Staged for Arc<[u8]> {
-    fn bytes(&self) -> usize {
+    fn size(&self) -> usize {
         self.len()
     }
 
@@ -119,39 +123,63 @@ impl<V: Staged> Changes<V> {
             .shard(key)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let now = i64::from(value.is_some());
         if let Some(change) = shard.get_mut(key) {
             let value = value.map(|value| value.over(change.as_ref()));
-            let (old, new) = (size(change.as_ref()), size(value.as_ref()));
-            self.added
-                .fetch_add(now - i64::from(change.is_some()), Ordering::Relaxed);
-            self.bytes.fetch_add(new, Ordering::Relaxed);
-            self.bytes.fetch_sub(old, Ordering::Relaxed);
-            *change = value;
+            self.replace(change, value);
         } else {
-            let below = below()?;
-            self.added
-                .fetch_add(now - i64::from(below), Ordering::Relaxed);
-            self.bytes.fetch_add(
-                ENTRY_BYTES + key.len() + size(value.as_ref()),
-                Ordering::Relaxed,
-            );
-            shard.insert(key.into(), value);
-            // Behind the insertion: whoever reads a count of 0 may skip the layer.
-            self.count.fetch_add(1, Ordering::Release);
+            let is_below = below()?;
+            self.insert(&mut shard, key, value, is_below);
         }
         Ok(())
     }
 
+    /// Puts another value in the place of one, and counts.
+    pub(super) fn replace(&self, change: &mut Option<V>, value: Option<V>) {
+        let now = i64::from(value.is_some());
+        self.added
+            .fetch_add(now - i64::from(change.is_some()), Ordering::Relaxed);
+        self.resize(size(change.as_ref()), size(value.as_ref()));
+        *change = value;
+    }
+
+    /// Puts the first change of a key into its shard, and counts.
+    pub(super) fn insert(
+        &self,
+        shard: &mut Shard<V>,
+        key: &[u8],
+        value: Option<V>,
+        is_below: bool,
+    ) {
+        let now = i64::from(value.is_some());
+        self.added
+            .fetch_add(now - i64::from(is_below), Ordering::Relaxed);
+        self.resize(0, ENTRY_BYTES + key.len() + size(value.as_ref()));
+        shard.insert(key.into(), value);
+        // Behind the insertion: whoever reads a count of 0 may skip the layer.
+        self.count.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts bytes that became more or fewer.
+    pub(super) fn resize(&self, old: usize, new: usize) {
+        self.bytes.fetch_add(new, Ordering::Relaxed);
+        self.bytes.fetch_sub(old, Ordering::Relaxed);
+    }
+
     /// The change of a key, if it changed.
     pub(super) fn get(&self, key: &[u8]) -> Option<Change<V>> {
-        if self.is_empty() {
-            return None;
-        }
-        read(self.shard(key)).get(key).map(|change| match change {
+        self.look(key, |change| match change {
             Some(value) => Change::Put(value.clone()),
             None => Change::Removed,
         })
+    }
+
+    /// Looks at the change of a key, if it changed; none is a removal.
+    pub(super) fn look<T>(&self, key: &[u8], look: impl FnOnce(Option<&V>) -> T) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        let shard = read(self.shard(key));
+        shard.get(key).map(|change| look(change.as_ref()))
     }
 
     /// Whether nothing changed.
@@ -205,7 +233,11 @@ impl<V: Staged> Changes<V> {
             .try_for_each(|(key, change)| take(key, change.as_ref()))
     }
 
-    fn shard(&self, key: &[u8]) -> &RwLock<Shard<V>> {
+    pub(super) fn shards(&self) -> &[RwLock<Shard<V>>] {
+        &self.shards
+    }
+
+    pub(super) fn shard(&self, key: &[u8]) -> &RwLock<Shard<V>> {
         &self.shards[FixedState::default().hash_one(key) as usize % SHARDS]
     }
 }
@@ -222,9 +254,9 @@ impl Layer {
 }
 
 fn size<V: Staged>(value: Option<&V>) -> usize {
-    value.map_or(0, Staged::bytes)
+    value.map_or(0, Staged::size)
 }
 
-fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -133,7 +133,9 @@ fn contents(store: &OnlineStore) -> Contents {
             .map(|(key, value)| (key, value.to_vec()))
             .collect()
     };
-    let rows = copy(view.scan(None, usize::MAX).unwrap());
+    let keys = view.keys(None, usize::MAX).unwrap().into_iter();
+    let row = |key: Vec<u8>| Some((key.clone(), view.row(&key).unwrap()?));
+    let rows = copy(keys.filter_map(row).collect());
     assert_eq!(rows.len() as u64, view.len());
     let vectors = rows
         .keys()

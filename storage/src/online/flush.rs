@@ -10,8 +10,9 @@ use std::sync::Arc;
 use granary_registry::EventTime;
 use redb::WriteTransaction;
 
-use super::changes::{Layer, Row, Vectors};
-use super::store::{OnlineStore, Stack};
+use super::changes::{Changes, Layer, Row, Vectors};
+use super::stack::Stack;
+use super::store::OnlineStore;
 use super::tables::{
     GenerationTables, Meta, PLAIN, Redb, Snapshot, Table, read_meta, redb_error, write_meta,
 };
@@ -40,6 +41,11 @@ impl OnlineStore {
         }
     }
 
+    /// Waits for the flush that is being committed, if one is.
+    pub fn await_flush(&self) {
+        drop(self.lock_moving());
+    }
+
     /// Both steps at once, where nobody stages meanwhile.
     pub fn flush(&self, log_offset: Offset, clock: EventTime) -> Result<()> {
         self.begin_flush(log_offset, clock).commit()
@@ -57,6 +63,7 @@ impl Flush<'_> {
             return Ok(());
         };
         let moved = position + 1;
+        stack.settle_frozen(moved);
         let snapshot =
             Arc::new(self.write(&stack.frozen[..moved], stack.snapshot.meta.generation)?);
         store.replace_stack(|stack| {
@@ -105,9 +112,7 @@ fn write_layers(transaction: &WriteTransaction, layers: &[Layer], meta: &Meta) -
         // Without a generation there are neither rows nor tables for them.
         if !layer.rows.is_empty() {
             names.write(transaction, |rows, vectors| {
-                layer
-                    .rows
-                    .in_order(|key, change| write_change(rows, vectors, key, change))
+                write_changes(rows, vectors, &layer.rows)
             })?;
         }
         write_plain(transaction, layer)?;
@@ -127,8 +132,17 @@ pub(super) fn write_plain(transaction: &WriteTransaction, layer: &Layer) -> Redb
     })
 }
 
-/// Applies the change of one row to the tables of its generation.
-pub(super) fn write_change(
+/// Applies changes to the tables of their generation.
+pub(super) fn write_changes(
+    rows: &mut Table<'_>,
+    vectors: &mut Table<'_>,
+    changes: &Changes<Row>,
+) -> Redb<()> {
+    changes.in_order(|key, change| write_change(rows, vectors, key, change))
+}
+
+/// Applies the change of one row.
+fn write_change(
     rows: &mut Table<'_>,
     vectors: &mut Table<'_>,
     key: &[u8],

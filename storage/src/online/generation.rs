@@ -1,17 +1,17 @@
 //! Loads a generation beside the one that is served, while staging and flushing into that one
 //! go on. Called by push.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use redb::{Durability, ReadableDatabase};
 
 use super::bytes::Bytes;
-use super::changes::{Row, Staged, Vectors};
-use super::flush::write_change;
+use super::changes::{Change, Changes, Row, Vectors};
+use super::flush::write_changes;
 use super::store::OnlineStore;
 use super::tables::{GenerationTables, Redb, StoredTable, Table, prepare, redb_error};
+use super::waiting::{Merge, Waited};
 use crate::{Error, Result};
 
 const CHUNK_ROWS: usize = 20_000; // between two chunks, a flush of the old generation gets its turn
@@ -24,8 +24,7 @@ pub struct GenerationLoader<'a> {
     pub(super) number: u64,
     pub(super) names: GenerationTables,
     last_key: Option<Vec<u8>>,
-    pub(super) pending: BTreeMap<Vec<u8>, Option<Row>>, // none for a removal
-    pending_bytes: usize,
+    pub(super) pending: Changes<Row>,
     written: Option<Written>, // none when something was written since
 }
 
@@ -49,8 +48,7 @@ impl OnlineStore {
             number,
             names: GenerationTables::of(number),
             last_key: None,
-            pending: BTreeMap::new(),
-            pending_bytes: 0,
+            pending: Changes::default(),
             written: None,
         };
         prepare(&self.database, &self.path)?;
@@ -104,13 +102,28 @@ impl GenerationLoader<'_> {
     /// `vectors` of none leaves those it had.
     pub fn upsert(&mut self, key: &[u8], row: &[u8], vectors: Option<&[u8]>) -> Result<()> {
         let vectors = vectors.map_or(Vectors::Below, |vectors| Vectors::Some(vectors.into()));
-        self.change(
-            key,
-            Some(Row {
-                row: row.into(),
-                vectors,
-            }),
-        )
+        self.change(key, Some(Row::new(row.into(), vectors)))
+    }
+
+    /// Shows the row of an entity, empty if it has none, and the changes that wait for it to
+    /// `take`, which may add to them. They are folded in by `merge` before the row is read.
+    pub fn change_row<T>(
+        &mut self,
+        key: &[u8],
+        merge: &Arc<dyn Merge>,
+        take: impl FnOnce(&[u8], &mut Vec<u8>) -> T,
+    ) -> Result<T> {
+        let written = open_written(&mut self.written, self.store, &self.names)?;
+        let below = || {
+            let row = Written::get(&written.rows, key, self.store)?;
+            Ok(row.map(|row| Arc::from(&*row)))
+        };
+        let Waited { answer, is_full } = self.pending.wait(key, merge, below, take)?;
+        if is_full {
+            self.settle_row(key)?;
+        }
+        self.keep_small()?;
+        Ok(answer)
     }
 
     /// Removes one row.
@@ -126,47 +139,66 @@ impl GenerationLoader<'_> {
 
     /// The row of an entity in this generation, as it stands.
     pub fn row(&mut self, key: &[u8]) -> Result<Option<Bytes>> {
+        self.settle_row(key)?;
         match self.pending.get(key) {
-            Some(change) => Ok(change
-                .as_ref()
-                .map(|row| Bytes::memory(Arc::clone(&row.row)))),
-            None => self.written(key, |written| &written.rows),
+            Some(Change::Put(row)) => Ok(Some(Bytes::memory(row.row))),
+            Some(Change::Removed) => Ok(None),
+            None => {
+                let written = open_written(&mut self.written, self.store, &self.names)?;
+                Written::get(&written.rows, key, self.store)
+            }
         }
     }
 
     /// The vectors of an entity in this generation, as they stand.
     pub fn vectors(&mut self, key: &[u8]) -> Result<Option<Bytes>> {
-        match self
-            .pending
-            .get(key)
-            .map(|change| change.as_ref().map(|row| &row.vectors))
-        {
-            Some(None | Some(Vectors::None)) => Ok(None),
-            Some(Some(Vectors::Some(bytes))) => Ok(Some(Bytes::memory(Arc::clone(bytes)))),
-            Some(Some(Vectors::Below)) | None => self.written(key, |written| &written.vectors),
+        self.settle_row(key)?;
+        match self.pending.get(key) {
+            Some(Change::Put(row)) => match row.vectors {
+                Vectors::Some(bytes) => return Ok(Some(Bytes::memory(bytes))),
+                Vectors::None => return Ok(None),
+                Vectors::Below => {}
+            },
+            Some(Change::Removed) => return Ok(None),
+            None => {}
         }
+        let written = open_written(&mut self.written, self.store, &self.names)?;
+        Written::get(&written.vectors, key, self.store)
     }
 
     fn change(&mut self, key: &[u8], change: Option<Row>) -> Result<()> {
-        let size = |change: &Option<Row>| change.as_ref().map_or(0, Staged::bytes);
-        if let Some(older) = self.pending.get_mut(key) {
-            let change = change.map(|row| row.over(older.as_ref()));
-            self.pending_bytes = self.pending_bytes + size(&change) - size(older);
-            *older = change;
-        } else {
-            self.pending_bytes += key.len() + size(&change);
-            self.pending.insert(key.to_vec(), change);
+        // What waits may hold the vectors that this row leaves as they are.
+        self.settle_row(key)?;
+        // How many rows are below is nobody's question before the publication.
+        self.pending.put(key, change, || Ok(false))?;
+        self.keep_small()
+    }
+
+    fn keep_small(&mut self) -> Result<()> {
+        if self.pending.bytes() > PENDING_BYTES {
+            return self.write_pending(Durability::None);
         }
-        if self.pending_bytes > PENDING_BYTES {
-            self.write_pending(Durability::None)
-        } else {
-            Ok(())
+        Ok(())
+    }
+
+    /// Folds in what waits for a row.
+    fn settle_row(&mut self, key: &[u8]) -> Result<()> {
+        let written = open_written(&mut self.written, self.store, &self.names)?;
+        let below = || Written::get(&written.vectors, key, self.store);
+        self.pending.settle(key, &below)
+    }
+
+    /// Folds in what waits for any row.
+    pub(super) fn settle_all(&mut self) -> Result<()> {
+        for key in self.pending.waited_for() {
+            self.settle_row(&key)?;
         }
+        Ok(())
     }
 
     fn write_pending(&mut self, durability: Durability) -> Result<()> {
+        self.settle_all()?;
         let pending = std::mem::take(&mut self.pending);
-        self.pending_bytes = 0;
         self.written = None;
         self.chunk(durability, |rows, vectors| {
             write_changes(rows, vectors, &pending)
@@ -196,29 +228,6 @@ impl GenerationLoader<'_> {
         Ok(transaction.commit()?)
     }
 
-    fn written(
-        &mut self,
-        key: &[u8],
-        table: impl FnOnce(&Written) -> &StoredTable,
-    ) -> Result<Option<Bytes>> {
-        let found = self
-            .open_written()
-            .and_then(|written| Ok(table(written).get_owned(key)?));
-        Ok(found
-            .map_err(redb_error("read", &self.store.path))?
-            .map(Bytes::stored))
-    }
-
-    fn open_written(&mut self) -> Redb<&Written> {
-        if self.written.is_none() {
-            let transaction = self.store.database.begin_read()?;
-            let rows = transaction.open_table(self.names.rows())?;
-            let vectors = transaction.open_table(self.names.vectors())?;
-            self.written = Some(Written { rows, vectors });
-        }
-        Ok(self.written.as_ref().expect("it was filled above"))
-    }
-
     fn disorder(&self, previous: &[u8], key: &[u8]) -> Error {
         Error::KeyOrder {
             target: format!("generation {}", self.number),
@@ -234,13 +243,29 @@ impl Drop for GenerationLoader<'_> {
     }
 }
 
-/// Applies changes to the tables of their generation.
-pub(super) fn write_changes(
-    rows: &mut Table<'_>,
-    vectors: &mut Table<'_>,
-    changes: &BTreeMap<Vec<u8>, Option<Row>>,
-) -> Redb<()> {
-    changes
-        .iter()
-        .try_for_each(|(key, change)| write_change(rows, vectors, key, change.as_ref()))
+/// The tables under construction as they are now.
+fn open_written<'a>(
+    written: &'a mut Option<Written>,
+    store: &OnlineStore,
+    names: &GenerationTables,
+) -> Result<&'a Written> {
+    if written.is_none() {
+        let open = || -> Redb<Written> {
+            let transaction = store.database.begin_read()?;
+            let rows = transaction.open_table(names.rows())?;
+            let vectors = transaction.open_table(names.vectors())?;
+            Ok(Written { rows, vectors })
+        };
+        *written = Some(open().map_err(redb_error("read", &store.path))?);
+    }
+    Ok(written.as_ref().expect("it was filled above"))
+}
+
+impl Written {
+    fn get(table: &StoredTable, key: &[u8], store: &OnlineStore) -> Result<Option<Bytes>> {
+        let found = table
+            .get_owned(key)
+            .map_err(|error| redb_error("read", &store.path)(error.into()))?;
+        Ok(found.map(Bytes::stored))
+    }
 }

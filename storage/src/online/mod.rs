@@ -15,9 +15,11 @@ mod flush; // changed rows to redb, in one transaction with their log offset
 mod generation; // loads a generation beside the one that is served
 mod publication; // switches readers to a loaded generation
 mod scan; // keys in order, over memory and redb
-mod store; // opening, staging, and the stack that readers see
+mod stack; // the layers that readers see
+mod store; // opening and staging
 mod tables; // the tables of redb and the record of the store's state
 mod view; // one consistent reader
+mod waiting; // changes that are folded into their row when it is read or flushed
 
 #[cfg(test)]
 mod crash_tests; // stopped at any sync, every generation is whole
@@ -32,3 +34,4 @@ pub use generation::GenerationLoader;
 pub use store::{OnlineOptions, OnlineStore};
 pub use tables::GenerationInfo;
 pub use view::{FullRow, View};
+pub use waiting::{Merge, MergeError, Merged};

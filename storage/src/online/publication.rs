@@ -6,9 +6,9 @@ use granary_registry::EventTime;
 use redb::WriteTransaction;
 
 use super::changes::Layer;
-use super::flush::write_plain;
-use super::generation::{GenerationLoader, write_changes};
-use super::store::Stack;
+use super::flush::{write_changes, write_plain};
+use super::generation::GenerationLoader;
+use super::stack::Stack;
 use super::tables::{
     GenerationInfo, GenerationTables, Meta, Redb, Snapshot, read_meta, redb_error, write_meta,
 };
@@ -21,11 +21,12 @@ impl GenerationLoader<'_> {
     /// be between logging an event and staging its row, and this generation must be the log's
     /// effect up to `log_offset`. Staged plain keys stay, and are written along.
     pub fn publish(
-        self,
+        mut self,
         log_offset: Offset,
         clock: EventTime,
         meta: &[u8],
     ) -> Result<GenerationInfo> {
+        self.settle_all()?;
         let store = self.store;
         let meta = Meta {
             generation: self.number,

@@ -1,22 +1,24 @@
 //! Keys in order, over memory and redb. Called by views.
 
 use std::ops::Bound;
-use std::sync::Arc;
 
-use super::bytes::Bytes;
+use redb::OwnedAccessGuard;
+
 use super::changes::{Changes, Staged};
-use super::tables::{Redb, StoredTable};
+use super::tables::{Bin, Redb, StoredTable};
 
 const CHUNK: usize = 256; // staged changes are looked up at most this many at a time
 
-/// The first `limit` keys after `after`, with their values. `layers` are newest first.
-pub(super) fn scan<V: Staged>(
+/// The first `limit` keys after `after`, each with what is made of its value. `layers` are
+/// newest first.
+pub(super) fn scan<V: Staged, T>(
     layers: Vec<&Changes<V>>,
     table: Option<&StoredTable>,
     after: Option<&[u8]>,
     limit: usize,
-    bytes: impl Fn(V) -> Arc<[u8]>,
-) -> Redb<Vec<(Vec<u8>, Bytes)>> {
+    of_staged: impl Fn(V) -> T,
+    of_stored: impl Fn(OwnedAccessGuard<Bin>) -> T,
+) -> Redb<Vec<(Vec<u8>, T)>> {
     let mut found = Vec::new();
     let from = after.map_or(Bound::Unbounded, Bound::Excluded);
     let mut stored = table
@@ -41,12 +43,12 @@ pub(super) fn scan<V: Staged>(
             {
                 next_stored = stored.as_mut().and_then(Iterator::next).transpose()?;
             }
-            found.extend(change.map(|value| (key.into_vec(), Bytes::memory(bytes(value)))));
+            found.extend(change.map(|value| (key.into_vec(), of_staged(value))));
             continue;
         }
         let next = stored.as_mut().and_then(Iterator::next).transpose()?;
         if let Some((key, value)) = std::mem::replace(&mut next_stored, next) {
-            found.push((key.value().to_vec(), Bytes::stored(value)));
+            found.push((key.value().to_vec(), of_stored(value)));
         }
     }
     Ok(found)

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use redb::{Builder, Database, StorageBackend};
 
-use super::changes::{Change, Changes, Layer, Row, Staged, Vectors};
-use super::tables::{GenerationInfo, Snapshot, StoredTable, prepare, redb_error};
+use super::changes::{Layer, Row, Vectors};
+use super::stack::{Stack, exists};
+use super::tables::{GenerationInfo, Snapshot, prepare, redb_error};
 use super::view::View;
+use super::waiting::{Merge, Waited};
 use crate::publish::sync_directory;
 use crate::{Error, Result};
 
@@ -38,13 +40,6 @@ pub struct OnlineStore {
     /// Held from the transaction that moves layers to disk until readers have its snapshot.
     pub(super) moving: Mutex<()>,
     pub(super) loading: AtomicBool,
-}
-
-/// What readers see, newest first: the active layer, the frozen ones, the snapshot.
-pub(super) struct Stack {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) frozen: Vec<Layer>, // oldest first; on their way to disk, they never change
-    pub(super) active: Layer,
 }
 
 impl OnlineStore {
@@ -90,14 +85,27 @@ impl OnlineStore {
         vectors: Option<&[u8]>,
     ) -> Result<()> {
         let vectors = vectors.map_or(Vectors::Below, |vectors| Vectors::Some(vectors.into()));
-        self.stage_row(
-            generation,
-            key,
-            Some(Row {
-                row: row.into(),
-                vectors,
-            }),
-        )
+        self.stage_row(generation, key, Some(Row::new(row.into(), vectors)))
+    }
+
+    /// Shows the row of an entity, empty if it has none, and the changes that wait for it to
+    /// `take`, which may add to them. Whoever reads the row gets it with the changes folded
+    /// in by `merge`.
+    pub fn stage_change<T>(
+        &self,
+        generation: u64,
+        key: &[u8],
+        merge: &Arc<dyn Merge>,
+        take: impl FnOnce(&[u8], &mut Vec<u8>) -> T,
+    ) -> Result<T> {
+        let stack = self.stack();
+        serves(&stack, generation)?;
+        let rows = &stack.active.rows;
+        let Waited { answer, is_full } = rows.wait(key, merge, || stack.row_below(key), take)?;
+        if is_full {
+            stack.settle(key, 0, &stack.active)?;
+        }
+        Ok(answer)
     }
 
     /// Removes the row of an entity, with its vectors.
@@ -110,11 +118,8 @@ impl OnlineStore {
         // The stack stays locked, so that a layer does not change once it is frozen.
         let stack = self.stack();
         let below = || {
-            exists(
-                stack.frozen.iter().map(|layer| &*layer.plain),
-                Some(&stack.snapshot.plain),
-                key,
-            )
+            let layers = stack.layers().skip(1).map(|layer| &*layer.plain);
+            exists(layers, Some(&stack.snapshot.plain), key)
         };
         stack.active.plain.put(key, value.map(Into::into), || {
             below().map_err(redb_error("read", &self.path))
@@ -160,19 +165,12 @@ impl OnlineStore {
 
     fn stage_row(&self, generation: u64, key: &[u8], row: Option<Row>) -> Result<()> {
         let stack = self.stack();
-        let serving = stack.snapshot.meta.generation;
-        if generation != serving || generation == 0 {
-            return Err(Error::GenerationChanged {
-                staged: generation,
-                serving,
-            });
-        }
+        serves(&stack, generation)?;
+        // What waits may hold the vectors that this row leaves as they are.
+        stack.settle(key, 0, &stack.active)?;
         let below = || {
-            exists(
-                stack.frozen.iter().map(|layer| &*layer.rows),
-                stack.snapshot.rows.as_ref(),
-                key,
-            )
+            let layers = stack.layers().skip(1).map(|layer| &*layer.rows);
+            exists(layers, stack.snapshot.rows.as_ref(), key)
         };
         stack
             .active
@@ -215,11 +213,13 @@ impl fmt::Debug for OnlineStore {
     }
 }
 
-impl Stack {
-    /// All layers, newest first.
-    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
-        std::iter::once(&self.active).chain(self.frozen.iter().rev())
+/// Rows of another generation than the one served have nowhere to go.
+fn serves(stack: &Stack, staged: u64) -> Result<()> {
+    let serving = stack.snapshot.meta.generation;
+    if staged != serving || staged == 0 {
+        return Err(Error::GenerationChanged { staged, serving });
     }
+    Ok(())
 }
 
 /// An empty database appears whole: redb cannot open one whose creation was cut short.
@@ -240,19 +240,4 @@ fn builder(options: OnlineOptions) -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes);
     builder
-}
-
-/// Whether a key exists below the active layer.
-fn exists<'a, V: Staged + 'a>(
-    frozen: impl DoubleEndedIterator<Item = &'a Changes<V>>,
-    table: Option<&StoredTable>,
-    key: &[u8],
-) -> std::result::Result<bool, redb::Error> {
-    if let Some(change) = frozen.rev().find_map(|changes| changes.get(key)) {
-        return Ok(matches!(change, Change::Put(_)));
-    }
-    Ok(match table {
-        Some(table) => table.get_owned(key)?.is_some(),
-        None => false,
-    })
 }

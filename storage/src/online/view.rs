@@ -6,12 +6,11 @@ use std::sync::Arc;
 use granary_registry::EventTime;
 
 use super::bytes::Bytes;
-use super::changes::{Change, Layer, Row, Vectors};
+use super::changes::{Change, Row};
 use super::scan::scan;
-use super::store::Stack;
-use super::tables::{StoredTable, redb_error};
+use super::stack::{Stack, exists};
+use crate::Result;
 use crate::log::Offset;
-use crate::{Error, Result};
 
 /// A reader of one generation. It sees what is staged while it lives, up to the next flush,
 /// and never misses a row that moves to disk meanwhile.
@@ -56,36 +55,38 @@ impl View {
 
     /// The row of an entity.
     pub fn row(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        match self.staged(key) {
+        let stack = &self.stack;
+        match stack.staged(key)? {
             Some((_, Change::Put(row))) => Ok(Some(Bytes::memory(row.row))),
             Some((_, Change::Removed)) => Ok(None),
-            None => self.stored(self.stack.snapshot.rows.as_ref(), key),
+            None => stack.stored(stack.snapshot.rows.as_ref(), key),
         }
     }
 
     /// The vectors of an entity.
     pub fn vectors(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        match self.staged(key) {
-            Some((depth, Change::Put(row))) => self.vectors_of(key, row.vectors, depth),
+        let stack = &self.stack;
+        match stack.staged(key)? {
+            Some((depth, Change::Put(row))) => stack.vectors_of(key, row.vectors, depth),
             Some((_, Change::Removed)) => Ok(None),
-            None => self.stored(self.stack.snapshot.vectors.as_ref(), key),
+            None => stack.stored(stack.snapshot.vectors.as_ref(), key),
         }
     }
 
     /// The row of an entity and its vectors, as they were staged together.
     pub fn full_row(&self, key: &[u8]) -> Result<Option<FullRow>> {
-        let (row, vectors) = match self.staged(key) {
-            Some((depth, Change::Put(row))) => (
-                Bytes::memory(row.row),
-                self.vectors_of(key, row.vectors, depth)?,
-            ),
+        let stack = &self.stack;
+        let (row, vectors) = match stack.staged(key)? {
+            Some((depth, Change::Put(row))) => {
+                let vectors = stack.vectors_of(key, row.vectors, depth)?;
+                (Bytes::memory(row.row), vectors)
+            }
             Some((_, Change::Removed)) => return Ok(None),
             None => {
-                let snapshot = &self.stack.snapshot;
-                let Some(row) = self.stored(snapshot.rows.as_ref(), key)? else {
+                let Some(row) = stack.stored(stack.snapshot.rows.as_ref(), key)? else {
                     return Ok(None);
                 };
-                (row, self.stored(snapshot.vectors.as_ref(), key)?)
+                (row, stack.stored(stack.snapshot.vectors.as_ref(), key)?)
             }
         };
         Ok(Some(FullRow { row, vectors }))
@@ -93,7 +94,9 @@ impl View {
 
     /// Whether the entity has a row.
     pub fn contains(&self, key: &[u8]) -> Result<bool> {
-        Ok(self.row(key)?.is_some())
+        let layers = self.stack.layers().map(|layer| &*layer.rows);
+        exists(layers, self.stack.snapshot.rows.as_ref(), key)
+            .map_err(|error| self.stack.failed(error))
     }
 
     /// How many entities have a row.
@@ -107,17 +110,13 @@ impl View {
         self.len() == 0
     }
 
-    /// The first `limit` rows after a key, by key.
-    pub fn scan(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Bytes)>> {
+    /// The keys of the first `limit` rows after a key, in order.
+    pub fn keys(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<Vec<u8>>> {
         let layers = self.stack.layers().map(|layer| &*layer.rows).collect();
-        scan(
-            layers,
-            self.stack.snapshot.rows.as_ref(),
-            after,
-            limit,
-            |row: Row| row.row,
-        )
-        .map_err(|error| self.failed(error))
+        let stored = self.stack.snapshot.rows.as_ref();
+        let keys = scan(layers, stored, after, limit, |_: Row| (), |_| ());
+        let keys = keys.map_err(|error| self.stack.failed(error))?;
+        Ok(keys.into_iter().map(|(key, _)| key).collect())
     }
 
     /// The value of a plain key.
@@ -125,7 +124,7 @@ impl View {
         match self.stack.layers().find_map(|layer| layer.plain.get(key)) {
             Some(Change::Put(value)) => Ok(Some(Bytes::memory(value))),
             Some(Change::Removed) => Ok(None),
-            None => self.stored(Some(&self.stack.snapshot.plain), key),
+            None => self.stack.stored(Some(&self.stack.snapshot.plain), key),
         }
     }
 
@@ -138,54 +137,9 @@ impl View {
     /// The first `limit` plain keys after a key, by key, with their values.
     pub fn scan_plain(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Bytes)>> {
         let layers = self.stack.layers().map(|layer| &*layer.plain).collect();
-        scan(
-            layers,
-            Some(&self.stack.snapshot.plain),
-            after,
-            limit,
-            |value| value,
-        )
-        .map_err(|error| self.failed(error))
-    }
-
-    /// The newest change of a row, and the depth of its layer.
-    fn staged(&self, key: &[u8]) -> Option<(usize, Change<Row>)> {
-        let at = |(depth, layer): (usize, &Layer)| Some((depth, layer.rows.get(key)?));
-        self.stack.layers().enumerate().find_map(at)
-    }
-
-    /// The vectors of a row staged at a depth; those of deeper layers, which no longer change,
-    /// if it left them as they were.
-    fn vectors_of(&self, key: &[u8], vectors: Vectors, depth: usize) -> Result<Option<Bytes>> {
-        let deeper = self
-            .stack
-            .layers()
-            .skip(depth + 1)
-            .filter_map(|layer| layer.rows.get(key));
-        let deeper = deeper.map(|change| match change {
-            Change::Put(row) => row.vectors,
-            Change::Removed => Vectors::None,
-        });
-        for vectors in std::iter::once(vectors).chain(deeper) {
-            match vectors {
-                Vectors::Below => {}
-                Vectors::None => return Ok(None),
-                Vectors::Some(bytes) => return Ok(Some(Bytes::memory(bytes))),
-            }
-        }
-        self.stored(self.stack.snapshot.vectors.as_ref(), key)
-    }
-
-    fn stored(&self, table: Option<&StoredTable>, key: &[u8]) -> Result<Option<Bytes>> {
-        let Some(table) = table else { return Ok(None) };
-        let found = table
-            .get_owned(key)
-            .map_err(|error| self.failed(error.into()))?;
-        Ok(found.map(Bytes::stored))
-    }
-
-    fn failed(&self, error: redb::Error) -> Error {
-        redb_error("read", &self.stack.snapshot.path)(error)
+        let stored = Some(&self.stack.snapshot.plain);
+        let found = scan(layers, stored, after, limit, Bytes::memory, Bytes::stored);
+        found.map_err(|error| self.stack.failed(error))
     }
 }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use self::group::group;
 use crate::event::{self, Event};
-use crate::fold::{Applied, Columns, Events, GroupFold, GroupState, Sink};
+use crate::fold::{Applied, Columns, GroupFold, GroupState, Sink, waiting};
 use crate::history::History;
 use crate::intake::{Hindsight, Intake};
 use crate::oracle::{Wanted, compare};
@@ -119,6 +119,47 @@ fn columns(intake: &Intake, raws: &[Raw]) -> Columns {
     let events: Vec<Event> = raws.iter().map(logged).collect();
     let batch = event::batch(&events, intake.wanted()).unwrap();
     intake.take(&batch).unwrap()
+}
+
+/// A stored state, and the live events that wait for it.
+#[derive(Default)]
+struct Live {
+    state: Sink,
+    waiting: Vec<u8>,
+}
+
+impl Live {
+    fn take(&mut self, bench: &Bench, columns: &Columns, row: usize) -> Applied {
+        let state = (!self.state.row.is_empty()).then_some(&self.state.row[..]);
+        let others =
+            waiting::waiting(&self.waiting).map(|other| other.map(|other| (other.time, other.id)));
+        let judged = bench
+            .fold
+            .judge(state, others, (columns.times[row], columns.ids[row]))
+            .unwrap();
+        if judged == Applied::Folded {
+            waiting::append(&mut self.waiting, 0, columns, row);
+        }
+        judged
+    }
+
+    fn settle(&mut self, bench: &Bench) {
+        let events = waiting::waiting(&self.waiting)
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let columns = waiting::columns(&bench.fold, events).unwrap();
+        let mut state = match self.state.row.is_empty() {
+            true => bench.fold.new_state(),
+            false => bench
+                .fold
+                .decode(&self.state.row, Some(&self.state.vectors))
+                .unwrap(),
+        };
+        bench.fold.fold_live(&mut state, &columns);
+        self.state.clear();
+        bench.fold.encode(&state, &mut self.state);
+        self.waiting.clear();
+    }
 }
 
 impl Bench {
@@ -337,7 +378,7 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_within_the_lateness_is_the_batch(raws in events(), keys in prop::collection::vec(0..1000i64, 60), twice in prop::collection::vec(any::<prop::sample::Index>(), 0..4)) {
+    fn a_stream_within_the_lateness_is_the_batch(raws in events(), keys in prop::collection::vec(0..1000i64, 60), twice in prop::collection::vec(any::<prop::sample::Index>(), 0..4), settles in prop::collection::vec(any::<bool>(), 60)) {
         prop_assume!(!raws.is_empty());
         let bench = Bench::new();
         // Any order in which no event comes later than the allowed lateness after the newest.
@@ -349,17 +390,20 @@ proptest! {
         order.sort_by_key(|(arrival, raw)| (*arrival, raw.time));
         let stream: Vec<Raw> = order.into_iter().map(|(_, raw)| raw).collect();
         let columns = bench.columns(&stream);
-        let mut state = bench.fold.new_state();
-        for row in 0..stream.len() {
-            state = bench.reread(&state);
-            prop_assert_eq!(bench.fold.apply(&mut state, &Events::new(&columns, row..row + 1)), Applied::Folded);
+        let mut live = Live::default();
+        for (row, settles) in (0..stream.len()).zip(settles) {
+            prop_assert_eq!(live.take(&bench, &columns, row), Applied::Folded);
+            if settles {
+                live.settle(&bench);
+            }
         }
         // Copies are known while they are within the lateness, and late beyond it.
         for copy in &twice {
             let row = copy.index(stream.len());
-            let outcome = bench.fold.apply(&mut state, &Events::new(&columns, row..row + 1));
-            prop_assert!(outcome != Applied::Folded);
+            prop_assert!(live.take(&bench, &columns, row) != Applied::Folded);
         }
+        live.settle(&bench);
+        let state = bench.fold.decode(&live.state.row, Some(&live.state.vectors)).unwrap();
         let newest = raws.iter().map(|raw| raw.time).max().unwrap();
         for as_of in [newest + 1, newest + HOUR, newest + 20 * DAY] {
             bench.agree(&bench.values(&state, as_of), &raws, as_of)?;
