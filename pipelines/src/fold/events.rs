@@ -297,6 +297,7 @@ impl Input {
             Input::Codes(codes) => Input::Codes(part(codes, rows)),
             Input::Hashes(hashes) => Input::Hashes(part(hashes, rows)),
             Input::Values(array) => Input::Values(array.slice(rows.start, rows.len())),
+            Input::Cells(cells) => Input::Cells(cells[rows.clone()].to_vec()),
             Input::Vectors(vectors) => Input::Vectors(vectors.slice(rows)),
         }
     }
@@ -341,6 +342,7 @@ impl Input {
             Input::Codes(codes) => codes.shrink_to_fit(),
             Input::Hashes(hashes) => hashes.shrink_to_fit(),
             Input::Values(_) => {}
+            Input::Cells(cells) => cells.shrink_to_fit(),
             Input::Vectors(vectors) => vectors.elements.shrink_to_fit(),
         }
     }
