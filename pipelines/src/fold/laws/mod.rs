@@ -365,7 +365,7 @@ proptest! {
     fn closing_a_run_is_folding_and_compacting_it(raws in events()) {
         prop_assume!(!raws.is_empty());
         let bench = Bench::new();
-        let folded = bench.history(&raws).map(Vec::new, |states, _, events| {
+        let folded = bench.history(&raws, Hindsight::Kept).map(Vec::new, |states, _, events| {
             let mut state = bench.fold.new_state();
             bench.fold.fold(&mut state, events);
             bench.fold.compact(&mut state);
