@@ -212,8 +212,6 @@ fn one_source(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// Source and events, compact.

@@ -141,7 +141,9 @@ mod tests {
         fn text_and_tree_give_the_same(json in any_json(), pretty: bool) {
             let text = if pretty { format!("{json:#}") } else { json.to_string() };
             for (_, dtype) in DType::NAMES {
-                prop_assert_eq!(value(&raw(&text), dtype), cell::of_json(&json, dtype));
+                // As text: a missing element of a vector is not equal to itself.
+                let quick = format!("{:?}", value(&raw(&text), dtype));
+                prop_assert_eq!(quick, format!("{:?}", cell::of_json(&json, dtype)));
             }
         }
     }
