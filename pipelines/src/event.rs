@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, StringViewArray};
+use arrow::datatypes::{Field, Schema};
 use granary_registry::{DType, Value};
 use granary_storage::{Kind, LogReader, Offset};
 
@@ -19,6 +18,9 @@ const EVENT_FORMAT: u8 = 1;
 
 /// First byte of a logged event that says where it came from.
 pub(crate) const EVENT_FROM_FORMAT: u8 = 2;
+
+/// Room for nearly every event.
+const USUAL_BYTES: usize = 256;
 
 /// An accepted event: a row of a source.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +57,8 @@ impl Event {
     }
 
     fn encode_parts(&self, mut head: Sink) -> Vec<u8> {
-        let mut sink = Sink::default();
+        let mut sink = Sink::with_capacity(USUAL_BYTES);
+        head.row.reserve(USUAL_BYTES);
         sink.text(self.source.as_bytes());
         sink.unsigned(self.fields.len() as u64);
         for (name, value) in &self.fields {
@@ -110,23 +113,8 @@ pub(crate) fn split(payload: &[u8]) -> Result<Parts<'_>, DecodeError> {
 
 /// Events of one source as a batch of the wanted columns.
 pub(crate) fn batch(events: &[Event], wanted: &[Wanted]) -> Result<RecordBatch, Error> {
-    let columns = wanted.iter().map(|wanted| {
-        let mut column = ColumnBuilder::new(wanted.dtype);
-        for event in events {
-            column.push(event.field(&wanted.name));
-        }
-        let array = column.finish(0);
-        match (wanted.dtype, wanted.text) {
-            (DType::Text | DType::Categorical, TextAs::Plain) => {
-                Ok(compute::cast(&array, &DataType::Utf8)?)
-            }
-            (DType::Text | DType::Categorical, TextAs::View) => {
-                Ok(compute::cast(&array, &DataType::Utf8View)?)
-            }
-            _ => Ok(array),
-        }
-    });
-    let columns = columns.collect::<Result<Vec<ArrayRef>, Error>>()?;
+    let columns = wanted.iter().map(|wanted| column(events, wanted));
+    let columns: Vec<ArrayRef> = columns.collect();
     let field = |(wanted, column): (&Wanted, &ArrayRef)| {
         Field::new(&wanted.name, column.data_type().clone(), true)
     };
@@ -135,6 +123,27 @@ pub(crate) fn batch(events: &[Event], wanted: &[Wanted]) -> Result<RecordBatch, 
         Arc::new(Schema::new(fields)),
         columns,
     )?)
+}
+
+fn column(events: &[Event], wanted: &Wanted) -> ArrayRef {
+    let values = events.iter().map(|event| event.field(&wanted.name));
+    let texts = values.clone().map(|value| match value {
+        Value::Text(text) => Some(&**text),
+        _ => None,
+    });
+    match (wanted.dtype, wanted.text) {
+        (DType::Text | DType::Categorical, TextAs::Plain) => {
+            Arc::new(texts.collect::<StringArray>())
+        }
+        (DType::Text | DType::Categorical, TextAs::View) => {
+            Arc::new(texts.collect::<StringViewArray>())
+        }
+        _ => {
+            let mut column = ColumnBuilder::new(wanted.dtype);
+            values.for_each(|value| column.push(value));
+            column.finish(0)
+        }
+    }
 }
 
 /// Calls `each` with every event between two offsets and where it stands. Records of other

@@ -7,7 +7,7 @@ use granary_storage::{Bytes as StoredBytes, Merge, MergeError, Merged};
 
 use crate::error::Error;
 use crate::event::{self, Event};
-use crate::fold::waiting::{self, Waiting};
+use crate::fold::waiting::{self, Records, Waiting};
 use crate::fold::{Applied, Columns, DecodeError, NO_HASH, Sink};
 use crate::row::{self, Part, Row};
 use crate::serving::{ServedGroup, Serving, slice};
@@ -20,7 +20,14 @@ pub struct Prepared<'a> {
     serving: &'a Serving,
     source: &'a str,
     events: &'a [Event],
-    columns: Vec<(usize, Columns)>,
+    groups: Vec<Ready>,
+}
+
+/// What one group takes of the events.
+struct Ready {
+    group: usize,
+    columns: Columns,
+    records: Records,
 }
 
 impl Serving {
@@ -31,19 +38,23 @@ impl Serving {
         events: &'a [Event],
         positions: &[u64],
     ) -> Result<Prepared<'a>, Error> {
-        let mut columns = Vec::new();
+        let mut groups = Vec::new();
         for (number, group) in self.groups.iter().enumerate() {
             if let Some(intake) = group.intake.as_ref().filter(|_| group.source == source) {
                 let mut taken = intake.take(&event::batch(events, intake.wanted())?)?;
                 taken.positions = positions.to_vec();
-                columns.push((number, taken));
+                groups.push(Ready {
+                    group: number,
+                    records: Records::of(number, &taken),
+                    columns: taken,
+                });
             }
         }
         Ok(Prepared {
             serving: self,
             source,
             events,
-            columns,
+            groups,
         })
     }
 }
@@ -56,8 +67,8 @@ impl Prepared<'_> {
 
     /// The instant of an event.
     pub fn time(&self, event: usize) -> Option<i64> {
-        match self.columns.first() {
-            Some((_, columns)) => Some(columns.times[event]),
+        match self.groups.first() {
+            Some(ready) => Some(ready.columns.times[event]),
             None => self.serving.time_of(self.source, &self.events[event]),
         }
     }
@@ -71,24 +82,24 @@ impl Prepared<'_> {
             group: group.to_owned(),
             source,
         };
-        let parsed = Row::of(row).map_err(|source| failed("all", source))?;
         let mut outcome = Applied::Late;
-        for (number, columns) in &self.columns {
-            let served = &self.serving.groups[*number];
+        for ready in &self.groups {
+            let (group, columns) = (ready.group, &ready.columns);
+            let served = &self.serving.groups[group];
             // Positions are one past offsets, so this is an event that the build has read.
             if columns.positions[event] <= served.built_until.0 {
                 outcome = outcome.better(Applied::Duplicate);
                 continue;
             }
             let id = columns.ids.get(event).copied().unwrap_or(NO_HASH);
-            let state = parsed.part(*number).map(|part| part.state);
+            let state = row::state_of(row, group).map_err(|source| failed("all", source))?;
             let others = waiting::waiting(waiting)
-                .filter(|other| other.as_ref().is_ok_and(|other| other.group == *number))
+                .filter(|other| other.as_ref().is_ok_and(|other| other.group == group))
                 .map(|other| other.map(|other| (other.time, other.id)));
             let judged = served.fold.judge(state, others, (columns.times[event], id));
             let judged = judged.map_err(|source| failed(&served.fold.name, source))?;
             if judged == Applied::Folded {
-                waiting::append(waiting, *number, columns, event);
+                waiting.extend_from_slice(ready.records.get(event));
             }
             outcome = outcome.better(judged);
         }

@@ -44,16 +44,7 @@ impl<'a> Row<'a> {
 
     /// Reads the parts of a row without decoding them.
     pub(crate) fn parse(row: &'a [u8]) -> Result<Row<'a>, DecodeError> {
-        let mut bytes = Bytes::new(row, None);
-        match bytes.byte()? {
-            ROW_FORMAT => {}
-            found => {
-                return Err(DecodeError::Invalid {
-                    what: "row format",
-                    found: u64::from(found),
-                });
-            }
-        }
+        let mut bytes = begun(row)?;
         let mut parts = Vec::new();
         let mut start = 0usize;
         while !bytes.is_empty() {
@@ -81,6 +72,35 @@ impl<'a> Row<'a> {
     /// All parts, in order.
     pub(crate) fn parts(&self) -> &[Part<'a>] {
         &self.parts
+    }
+}
+
+/// The state of one group in a row, which may be empty, looked for without a list of all.
+pub(crate) fn state_of(row: &[u8], group: usize) -> Result<Option<&[u8]>, DecodeError> {
+    if row.is_empty() {
+        return Ok(None);
+    }
+    let mut bytes = begun(row)?;
+    while !bytes.is_empty() {
+        let found = bytes.unsigned()? as usize;
+        bytes.unsigned()?;
+        let state = bytes.text()?;
+        if found == group {
+            return Ok(Some(state));
+        }
+    }
+    Ok(None)
+}
+
+/// What follows the format.
+fn begun(row: &[u8]) -> Result<Bytes<'_>, DecodeError> {
+    let mut bytes = Bytes::new(row, None);
+    match bytes.byte()? {
+        ROW_FORMAT => Ok(bytes),
+        found => Err(DecodeError::Invalid {
+            what: "row format",
+            found: u64::from(found),
+        }),
     }
 }
 

@@ -48,6 +48,14 @@ pub enum DecodeError {
 }
 
 impl Sink {
+    /// Room for so many bytes beside vectors.
+    pub fn with_capacity(bytes: usize) -> Sink {
+        Sink {
+            row: Vec::with_capacity(bytes),
+            vectors: Vec::new(),
+        }
+    }
+
     /// Empties both parts, keeping their memory.
     pub fn clear(&mut self) {
         self.row.clear();

@@ -30,29 +30,50 @@ pub(crate) struct Waiting<'a> {
     rest: Bytes<'a>,
 }
 
-/// Adds a row of a group's columns to what waits.
-pub(crate) fn append(out: &mut Vec<u8>, group: usize, columns: &Columns, row: usize) {
-    let mut inputs = Sink::default();
-    for input in &columns.inputs {
-        append_input(&mut inputs, input, row);
+/// Events of a group, ready to wait.
+#[derive(Debug)]
+pub(crate) struct Records {
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Records {
+    /// All rows of a group's columns.
+    pub(crate) fn of(group: usize, columns: &Columns) -> Records {
+        let (mut framed, mut sink, mut inputs) =
+            (Sink::default(), Sink::default(), Sink::default());
+        let mut ends = Vec::with_capacity(columns.rows());
+        for row in 0..columns.rows() {
+            sink.clear();
+            inputs.clear();
+            for input in &columns.inputs {
+                append_input(&mut inputs, input, row);
+            }
+            sink.unsigned(group as u64);
+            sink.signed(columns.times[row]);
+            let id = columns.ids.get(row).copied().unwrap_or(NO_HASH);
+            sink.row.extend_from_slice(&id.to_le_bytes());
+            sink.unsigned(columns.positions.get(row).copied().unwrap_or(0));
+            for mask in &columns.masks {
+                sink.unsigned(mask[row]);
+            }
+            sink.text(&inputs.row);
+            sink.row.extend_from_slice(&inputs.vectors);
+            framed.text(&sink.row);
+            ends.push(framed.row.len());
+        }
+        Records {
+            bytes: framed.row,
+            ends,
+        }
     }
-    let mut sink = Sink::default();
-    sink.unsigned(group as u64);
-    sink.signed(columns.times[row]);
-    let id = columns.ids.get(row).copied().unwrap_or(NO_HASH);
-    sink.row.extend_from_slice(&id.to_le_bytes());
-    sink.unsigned(columns.positions.get(row).copied().unwrap_or(0));
-    for mask in &columns.masks {
-        sink.unsigned(mask[row]);
+
+    /// The bytes of one, to be added to what waits.
+    pub(crate) fn get(&self, row: usize) -> &[u8] {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        &self.bytes[start..self.ends[row]]
     }
-    sink.text(&inputs.row);
-    sink.row.append(&mut inputs.vectors);
-    let mut framed = Sink {
-        row: std::mem::take(out),
-        vectors: Vec::new(),
-    };
-    framed.text(&sink.row);
-    *out = framed.row;
 }
 
 /// The events that wait, in the order in which they came.

@@ -138,7 +138,8 @@ impl Live {
             .judge(state, others, (columns.times[row], columns.ids[row]))
             .unwrap();
         if judged == Applied::Folded {
-            waiting::append(&mut self.waiting, 0, columns, row);
+            let records = waiting::Records::of(0, columns);
+            self.waiting.extend_from_slice(records.get(row));
         }
         judged
     }
