@@ -8,7 +8,6 @@
 //! First batches, one after the other on a few connections, for so long; then single events at
 //! a fixed rate, each timed from when it was due, so that waiting in a queue shows.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
