@@ -89,6 +89,16 @@ impl Event {
         let found = self.fields.iter().find(|(held, _)| &**held == name);
         found.map_or(&Value::Null, |(_, value)| value)
     }
+
+    /// A column's value and its place among the fields, looked for in one place first.
+    fn field_near(&self, name: &str, place: usize) -> Option<(usize, &Value)> {
+        let is_it = |(held, _): &&(Arc<str>, Value)| &**held == name;
+        if let Some((_, value)) = self.fields.get(place).filter(is_it) {
+            return Some((place, value));
+        }
+        let place = self.fields.iter().position(|field| is_it(&field))?;
+        Some((place, &self.fields[place].1))
+    }
 }
 
 /// Cuts the bytes of a logged event, of either format.
@@ -126,8 +136,17 @@ pub(crate) fn batch(events: &[Event], wanted: &[Wanted]) -> Result<RecordBatch, 
 }
 
 fn column(events: &[Event], wanted: &Wanted) -> ArrayRef {
-    let values = events.iter().map(|event| event.field(&wanted.name));
-    let texts = values.clone().map(|value| match value {
+    // Most events have their fields in the order of the one before.
+    let mut place = 0;
+    let values: Vec<&Value> = events
+        .iter()
+        .map(|event| {
+            let value = event.field_near(&wanted.name, place);
+            place = value.map_or(place, |(place, _)| place);
+            value.map_or(&Value::Null, |(_, value)| value)
+        })
+        .collect();
+    let texts = values.iter().map(|value| match value {
         Value::Text(text) => Some(&**text),
         _ => None,
     });
@@ -140,7 +159,7 @@ fn column(events: &[Event], wanted: &Wanted) -> ArrayRef {
         }
         _ => {
             let mut column = ColumnBuilder::new(wanted.dtype);
-            values.for_each(|value| column.push(value));
+            values.iter().for_each(|value| column.push(value));
             column.finish(0)
         }
     }

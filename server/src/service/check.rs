@@ -156,7 +156,7 @@ impl Gate {
     ) -> Result<Checked, Fault> {
         let mut fields: Vec<(Arc<str>, Value)> = Vec::with_capacity(self.columns.len() + 2);
         for (name, text) in pairs {
-            let (name, dtype) = self.column(&String::from_utf8_lossy(name))?;
+            let (name, dtype) = self.column(&String::from_utf8_lossy(name), fields.len())?;
             self.is_new(&name, &fields)?;
             let value = of_text(text, dtype).map_err(|reason| {
                 let shown = serde_json::Value::from(String::from_utf8_lossy(text));
@@ -206,17 +206,24 @@ impl Gate {
         self.columns.len()
     }
 
-    /// Refuses a field that the event has already.
-    pub(super) fn is_new(&self, name: &str, fields: &[(Arc<str>, Value)]) -> Result<(), Fault> {
-        if fields.iter().any(|(held, _)| **held == *name) {
+    /// Refuses a field that the event has already; names are those of the gate's columns.
+    pub(super) fn is_new(
+        &self,
+        name: &Arc<str>,
+        fields: &[(Arc<str>, Value)],
+    ) -> Result<(), Fault> {
+        if fields.iter().any(|(held, _)| Arc::ptr_eq(held, name)) {
             return Err(Fault::field(name, "is there twice"));
         }
         Ok(())
     }
 
-    /// The column of this name and its type.
-    pub(super) fn column(&self, name: &str) -> Result<(Arc<str>, DType), Fault> {
-        let found = self.columns.iter().find(|(held, _)| **held == *name);
+    /// The column of this name and its type. It is looked for first where it would be if fields
+    /// came in the order of the columns.
+    pub(super) fn column(&self, name: &str, place: usize) -> Result<(Arc<str>, DType), Fault> {
+        let is_it = |(held, _): &&(Arc<str>, DType)| **held == *name;
+        let guess = self.columns.get(place).filter(is_it);
+        let found = guess.or_else(|| self.columns.iter().find(is_it));
         found.cloned().ok_or_else(|| self.unknown(name))
     }
 

@@ -16,11 +16,12 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// computed and written once for many events, and flushing takes a bounded share of a core.
 const REST: u32 = 5;
 
-/// The longest rest, since a start after a crash folds in what was not flushed.
-const LONGEST_REST: Duration = Duration::from_secs(10);
+/// The shortest rest: while redb syncs, the log waits for the disk, and so does its client. And
+/// the longest, since a start after a crash folds in what was not flushed.
+const RESTS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(15));
 
 /// Memory of changed rows that ends a rest early.
-const MUCH_STAGED: usize = MOST_STAGED / 4;
+const MUCH_STAGED: usize = MOST_STAGED / 4 * 3;
 
 /// The flushing thread; dropping it flushes once more and waits for that.
 pub struct Flusher {
@@ -41,7 +42,7 @@ impl Flusher {
                 if let Err(error) = service.flush() {
                     tracing::error!(%error, "changed rows were not flushed; they are in the log");
                 }
-                rested_at = Instant::now() + (begun.elapsed() * REST).min(LONGEST_REST);
+                rested_at = Instant::now() + (begun.elapsed() * REST).clamp(RESTS.0, RESTS.1);
             }
             if let Err(error) = service.flush() {
                 tracing::error!(%error, "the last flush failed; the log will be replayed");

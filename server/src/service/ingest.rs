@@ -18,7 +18,7 @@ use super::rows::StagedRows;
 use super::{Inner, Service};
 
 /// Memory that changed rows may take before writers wait for a flush.
-pub(super) const MOST_STAGED: usize = 256 << 20;
+pub(super) const MOST_STAGED: usize = 512 << 20;
 
 /// What only one thread at a time may touch.
 pub(super) struct Writer {

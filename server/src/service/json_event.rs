@@ -97,7 +97,7 @@ fn field(
     json: &RawValue,
     before: &[(Arc<str>, Value)],
 ) -> Result<(Arc<str>, Value), Fault> {
-    let (name, dtype) = gate.column(name)?;
+    let (name, dtype) = gate.column(name, before.len())?;
     gate.is_new(&name, before)?;
     let value = value(json, dtype).map_err(|reason| Fault::field(&name, reason))?;
     Ok((name, value))

@@ -13,7 +13,7 @@ use super::tables::Redb;
 use super::waiting::Waiting;
 use crate::Result;
 
-const SHARDS: usize = 16;
+const SHARDS: usize = 64;
 const ENTRY_BYTES: usize = 96; // roughly what a map entry costs beside its key and value
 
 /// What can be staged: an entity's row, or the value of a plain key.
@@ -226,7 +226,7 @@ impl<V: Staged> Changes<V> {
             .flat_map(|shard| shard.iter())
             .map(|(key, change)| (&**key, change))
             .collect();
-        // Sixteen ascending runs, which the stable sort merges.
+        // Ascending runs, which the stable sort merges.
         changes.sort_by_key(|(key, _)| *key);
         changes
             .into_iter()
