@@ -159,7 +159,9 @@ fn column(events: &[Event], wanted: &Wanted) -> ArrayRef {
         }
         _ => {
             let mut column = ColumnBuilder::new(wanted.dtype);
-            values.iter().for_each(|value| column.push(value));
+            for value in values {
+                column.push(value);
+            }
             column.finish(0)
         }
     }

@@ -157,7 +157,7 @@ impl Gate {
         let mut fields: Vec<(Arc<str>, Value)> = Vec::with_capacity(self.columns.len() + 2);
         for (name, text) in pairs {
             let (name, dtype) = self.column(&String::from_utf8_lossy(name), fields.len())?;
-            self.is_new(&name, &fields)?;
+            is_new(&name, &fields)?;
             let value = of_text(text, dtype).map_err(|reason| {
                 let shown = serde_json::Value::from(String::from_utf8_lossy(text));
                 Fault::field(&name, format!("{} {reason}", cell::shown(&shown)))
@@ -206,18 +206,6 @@ impl Gate {
         self.columns.len()
     }
 
-    /// Refuses a field that the event has already; names are those of the gate's columns.
-    pub(super) fn is_new(
-        &self,
-        name: &Arc<str>,
-        fields: &[(Arc<str>, Value)],
-    ) -> Result<(), Fault> {
-        if fields.iter().any(|(held, _)| Arc::ptr_eq(held, name)) {
-            return Err(Fault::field(name, "is there twice"));
-        }
-        Ok(())
-    }
-
     /// The column of this name and its type. It is looked for first where it would be if fields
     /// came in the order of the columns.
     pub(super) fn column(&self, name: &str, place: usize) -> Result<(Arc<str>, DType), Fault> {
@@ -247,6 +235,14 @@ impl Service {
         let number = self.inner.generated.fetch_add(1, Ordering::Relaxed);
         Value::Text(format!("granary-{}-{number}", self.inner.started.0).into())
     }
+}
+
+/// Refuses a field that the event has already; names are those of the gate's columns.
+pub(super) fn is_new(name: &Arc<str>, fields: &[(Arc<str>, Value)]) -> Result<(), Fault> {
+    if fields.iter().any(|(held, _)| Arc::ptr_eq(held, name)) {
+        return Err(Fault::field(name, "is there twice"));
+    }
+    Ok(())
 }
 
 /// The sources whose rows are events that some group folds.

@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::cell;
-use super::check::{Fault, Gate};
+use super::check::{Fault, Gate, is_new};
 
 /// The fields that are not null, as the columns of the gate's source.
 pub(super) fn fields(gate: &Gate, object: &RawValue) -> Result<Vec<(Arc<str>, Value)>, Fault> {
@@ -98,7 +98,7 @@ fn field(
     before: &[(Arc<str>, Value)],
 ) -> Result<(Arc<str>, Value), Fault> {
     let (name, dtype) = gate.column(name, before.len())?;
-    gate.is_new(&name, before)?;
+    is_new(&name, before)?;
     let value = value(json, dtype).map_err(|reason| Fault::field(&name, reason))?;
     Ok((name, value))
 }
@@ -128,8 +128,7 @@ mod tests {
         leaf.prop_recursive(2, 8, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
-                prop::collection::btree_map(any::<String>(), inner, 0..3)
-                    .prop_map(|map| Json::from_iter(map)),
+                prop::collection::btree_map(any::<String>(), inner, 0..3).prop_map(Json::from_iter),
             ]
         })
     }

@@ -27,7 +27,7 @@ pub(super) trait Staged: Clone {
 /// A changed row of an entity.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    pub(super) row: Arc<[u8]>,
+    pub(super) bytes: Arc<[u8]>,
     pub(super) vectors: Vectors,
     /// Changes that are not yet in the row.
     pub(super) waiting: Option<Box<Waiting>>,
@@ -78,7 +78,7 @@ impl Staged for Row {
             Vectors::Some(vectors) => vectors.len(),
             Vectors::Below | Vectors::None => 0,
         };
-        self.row.len() + vectors + self.waiting_bytes()
+        self.bytes.len() + vectors + self.waiting_bytes()
     }
 
     fn over(mut self, older: Option<&Row>) -> Row {

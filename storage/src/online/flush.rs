@@ -149,7 +149,7 @@ fn write_change(
     change: Option<&Row>,
 ) -> Redb<()> {
     match change {
-        Some(row) => rows.insert(key, &*row.row)?,
+        Some(row) => rows.insert(key, &*row.bytes)?,
         None => rows.remove(key)?,
     };
     match change.map_or(&Vectors::None, |row| &row.vectors) {

@@ -141,7 +141,7 @@ impl GenerationLoader<'_> {
     pub fn row(&mut self, key: &[u8]) -> Result<Option<Bytes>> {
         self.settle_row(key)?;
         match self.pending.get(key) {
-            Some(Change::Put(row)) => Ok(Some(Bytes::memory(row.row))),
+            Some(Change::Put(row)) => Ok(Some(Bytes::memory(row.bytes))),
             Some(Change::Removed) => Ok(None),
             None => {
                 let written = open_written(&mut self.written, self.store, &self.names)?;

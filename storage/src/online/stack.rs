@@ -95,7 +95,7 @@ impl Stack {
     /// The row that lies below the active layer.
     pub(super) fn row_below(&self, key: &[u8]) -> Result<Option<Arc<[u8]>>> {
         Ok(match self.staged_below(key, 1)? {
-            Some((_, Change::Put(row))) => Some(row.row),
+            Some((_, Change::Put(row))) => Some(row.bytes),
             Some((_, Change::Removed)) => None,
             None => {
                 let stored = self.stored(self.snapshot.rows.as_ref(), key)?;

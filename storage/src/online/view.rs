@@ -57,7 +57,7 @@ impl View {
     pub fn row(&self, key: &[u8]) -> Result<Option<Bytes>> {
         let stack = &self.stack;
         match stack.staged(key)? {
-            Some((_, Change::Put(row))) => Ok(Some(Bytes::memory(row.row))),
+            Some((_, Change::Put(row))) => Ok(Some(Bytes::memory(row.bytes))),
             Some((_, Change::Removed)) => Ok(None),
             None => stack.stored(stack.snapshot.rows.as_ref(), key),
         }
@@ -79,7 +79,7 @@ impl View {
         let (row, vectors) = match stack.staged(key)? {
             Some((depth, Change::Put(row))) => {
                 let vectors = stack.vectors_of(key, row.vectors, depth)?;
-                (Bytes::memory(row.row), vectors)
+                (Bytes::memory(row.bytes), vectors)
             }
             Some((_, Change::Removed)) => return Ok(None),
             None => {
@@ -116,7 +116,7 @@ impl View {
         let stored = self.stack.snapshot.rows.as_ref();
         let keys = scan(layers, stored, after, limit, |_: Row| (), |_| ());
         let keys = keys.map_err(|error| self.stack.failed(error))?;
-        Ok(keys.into_iter().map(|(key, _)| key).collect())
+        Ok(keys.into_iter().map(|(key, ())| key).collect())
     }
 
     /// The value of a plain key.

@@ -58,9 +58,9 @@ pub(super) struct Waited<T> {
 
 impl Row {
     /// A row that nothing waits for.
-    pub(super) fn new(row: Arc<[u8]>, vectors: Vectors) -> Row {
+    pub(super) fn new(bytes: Arc<[u8]>, vectors: Vectors) -> Row {
         Row {
-            row,
+            bytes,
             vectors,
             waiting: None,
         }
@@ -78,7 +78,7 @@ impl Row {
                 merge: Arc::clone(merge),
             })
         });
-        let answer = take(&self.row, &mut waiting.bytes);
+        let answer = take(&self.bytes, &mut waiting.bytes);
         let is_full = waiting.bytes.len() > MOST_WAITING;
         if waiting.bytes.is_empty() {
             self.waiting = None;
@@ -101,12 +101,12 @@ impl Row {
             Vectors::None => Ok(None),
             Vectors::Some(bytes) => Ok(Some(Bytes::memory(Arc::clone(bytes)))),
         };
-        let merged = waiting.merge.merge(&self.row, &vectors, &waiting.bytes);
+        let merged = waiting.merge.merge(&self.bytes, &vectors, &waiting.bytes);
         let merged = merged.map_err(|source| Error::Merge {
             key: String::from_utf8_lossy(key).into_owned(),
             source,
         })?;
-        self.row = merged.row.into();
+        self.bytes = merged.row.into();
         if let Some(vectors) = merged.vectors {
             self.vectors = Vectors::Some(vectors.into());
         }
