@@ -150,9 +150,17 @@ impl EventLogManifest {
             return Ok(None);
         };
         check_format(path, &bytes, FORMAT)?;
-        serde_json::from_slice(&bytes)
-            .map_err(Error::json(path))
-            .map(Some)
+        let manifest: EventLogManifest =
+            serde_json::from_slice(&bytes).map_err(Error::json(path))?;
+        let is_unknown = |input: &u32| *input as usize >= manifest.inputs.len();
+        let mut inputs = manifest.parts.iter().flat_map(|part| &part.inputs);
+        if inputs.any(is_unknown) {
+            return Err(Error::TornPair {
+                path: path.to_owned(),
+                reason: "a part has rows of an input that it does not name".to_owned(),
+            });
+        }
+        Ok(Some(manifest))
     }
 
     pub(super) fn write(&mut self, path: &Path) -> Result<()> {

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema, TimeUnit};
 use proptest::prelude::*;
 
 use super::*;
+use crate::log::Offset;
 
 const DAY: i64 = 86_400_000_000;
 
@@ -150,6 +151,38 @@ proptest! {
     }
 }
 
+fn input() -> Ingested {
+    let (from, until) = (Offset(0), Offset(1));
+    Ingested {
+        from: IngestedFrom::Log { from, until },
+        rows: 1,
+    }
+}
+
+#[test]
+fn a_part_with_rows_of_an_unknown_input_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("manifest.json");
+    let mut manifest = EventLogManifest::anew(None, "user", "at");
+    manifest.inputs = vec![input(); 2];
+    manifest.parts.push(EventPart {
+        inputs: vec![1],
+        ..EventPart::default()
+    });
+    manifest.write(&path).unwrap();
+    assert_eq!(
+        EventLogManifest::read(&path).unwrap(),
+        Some(manifest.clone())
+    );
+    manifest.inputs.pop();
+    manifest.write(&path).unwrap();
+    let refused = EventLogManifest::read(&path);
+    assert!(
+        matches!(refused, Err(Error::TornPair { .. })),
+        "{refused:?}"
+    );
+}
+
 #[test]
 fn what_no_manifest_names_goes_when_the_next_writer_begins_and_keys_go_on() {
     let home = tempfile::tempdir().unwrap();
@@ -161,6 +194,7 @@ fn what_no_manifest_names_goes_when_the_next_writer_begins_and_keys_go_on() {
     assert_eq!(log.manifest().unwrap(), None);
     let first = write(&log, &lock, 1, &rows(&[3, 4]), 100);
     let mut manifest = EventLogManifest::anew(None, "user", "at");
+    manifest.inputs = vec![input(); 4];
     let second = write(&log, &lock, 2, &rows(&[5]), 100);
     let path = |part: &EventPart| data.event_log().join("events").join(&part.file);
     assert!(!path(&first).exists() && path(&second).exists());
