@@ -28,28 +28,30 @@ fn folding(criterion: &mut Criterion) {
         embedder: Arc::clone(&default_embedder()),
         bad_rows: &bad_rows,
         known: &known,
+        memory: usize::MAX,
         progress: &|_| {},
     };
     let group = registry
         .group("user_activity_features")
         .expect("a group of the demo registry");
-    let states = batch::fold(&job, group, None).expect("the demo's events");
+    let folds = batch::fold(&job, group, None).expect("the demo's events");
     let mut benches = criterion.benchmark_group("activity");
     benches.sample_size(20);
-    benches.throughput(Throughput::Elements(states.rows_read));
+    benches.throughput(Throughput::Elements(folds.rows_read));
     benches.bench_function("fold/1M_events", |bencher| {
         bencher.iter(|| black_box(batch::fold(&job, group, None).expect("the demo's events")));
     });
     benches.bench_function("fold_and_finalize/1M_events", |bencher| {
         bencher.iter(|| {
-            let states = batch::fold(&job, group, None).expect("the demo's events");
-            black_box(
-                states
-                    .finalize(EventTime::MAX)
-                    .expect("features")
-                    .keys
-                    .len(),
-            )
+            let folds = batch::fold(&job, group, None).expect("the demo's events");
+            let mut entities = 0;
+            folds
+                .each(|states| {
+                    entities += states.finalize(EventTime::MAX)?.keys.len();
+                    Ok(())
+                })
+                .expect("features");
+            black_box(entities)
         });
     });
     benches.finish();

@@ -28,14 +28,14 @@ pub struct History {
 
 /// Puts pieces in order as they come.
 #[derive(Default)]
-struct Sorter {
+pub(crate) struct Sorter {
     waiting: Vec<Piece>,
     rows: usize,
     sorted: Vec<Piece>,
 }
 
 impl Sorter {
-    fn take(&mut self, piece: Piece) {
+    pub(crate) fn take(&mut self, piece: Piece) {
         self.rows += piece.rows();
         self.waiting.push(piece);
         if self.rows > SORTED_ROWS {
@@ -57,7 +57,12 @@ impl Sorter {
         }
     }
 
-    fn finish(mut self) -> Vec<Piece> {
+    /// What is in order so far, and no longer kept.
+    pub(crate) fn sorted(&mut self) -> Vec<Piece> {
+        std::mem::take(&mut self.sorted)
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<Piece> {
         self.sort();
         self.sorted
     }
@@ -85,7 +90,8 @@ impl History {
         History::of(sorter.finish(), entities)
     }
 
-    fn of(mut chunks: Vec<Piece>, entities: usize) -> History {
+    /// Of pieces by entity, in order of file, then log.
+    pub(crate) fn of(mut chunks: Vec<Piece>, entities: usize) -> History {
         chunks.sort_by_key(|chunk| chunk.rank);
         History {
             chunks,

@@ -34,6 +34,9 @@ pub struct Job<'a> {
     pub bad_rows: &'a BadRows,
     /// What the command found out of the files.
     pub known: &'a KnownFiles,
+    /// Bytes of rows and states that a build may hold at once; what goes beyond them waits on
+    /// disk.
+    pub memory: usize,
     /// Told of work begun and done.
     pub progress: &'a (dyn Fn(Progress<'_>) + Sync),
 }

@@ -45,6 +45,11 @@ impl Piece {
         self.entities.len()
     }
 
+    /// What it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&self.entities[..]) + self.columns.bytes()
+    }
+
     /// The entity of its first rows, and where they end.
     pub(crate) fn head(&self) -> Option<(u32, usize)> {
         let first = *self.entities.first()?;
@@ -113,6 +118,11 @@ impl Interner {
     }
 
     /// The entities' keys; their positions are their numbers.
+    pub(crate) fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
+    /// The same, for good.
     pub(crate) fn into_names(self) -> Vec<Arc<str>> {
         self.names
     }

@@ -15,6 +15,7 @@ mod offline; // Parquet feature groups: versions and manifests
 mod online; // redb behind the memory of changed rows
 mod publish; // files that appear whole or not at all
 mod serving_log; // sampled answers of the server, as JSON lines
+mod spill; // rows on disk while a job works on them
 mod versions; // numbered directories of which one is current
 
 pub use artifacts::{ArtifactWriter, Artifacts};
@@ -42,3 +43,4 @@ pub use online::{
 };
 pub use publish::{AtomicFile, read_if_there, write_atomic};
 pub use serving_log::{ServingLog, ServingLogOptions, read_serving_log};
+pub use spill::{Spill, Spilled};

@@ -104,3 +104,26 @@ fn a_build_that_goes_on_gives_what_a_full_one_gives() {
     build(&home, &[]);
     holds_against_a_full_build(&home, None);
 }
+
+#[test]
+fn a_build_that_goes_to_disk_gives_what_one_in_memory_gives() {
+    let mut home = Home::new();
+    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite");
+    home.registry = suite.join("every_aggregation.yaml");
+    home.ok(&["synth", "--users", "120", "--seed", "54", "--format", "csv"]);
+    let raw = home.data().join("raw");
+    let text = fs::read_to_string(raw.join("event_logs.csv")).unwrap();
+    fs::remove_file(raw.join("event_logs.csv")).unwrap();
+    fs::create_dir(raw.join("event_logs")).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    let (first, more) = rows.split_at(rows.len() / 2);
+    // With a version to go on from, too: it does not fit either, and everything is read again.
+    for (name, rows) in [("a.csv", first), ("b.csv", more)] {
+        write(&raw, name, header, rows);
+        let said = build(&home, &["--memory-limit", "300KB"]);
+        let detail = said["detail"].as_str().unwrap();
+        assert!(detail.contains("on disk"), "{said}");
+        holds_against_a_full_build(&home, None);
+    }
+}

@@ -2,16 +2,15 @@
 //! entity in it.
 
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use granary_storage::StateRow;
 
+use super::watch::{Flush, Watch};
 use crate::error::Error;
 use crate::fold::{DecodeError, Events, GroupFold, GroupState, Sink};
 use crate::grouped::{Grouped, stands_together};
 use crate::history::History;
-use crate::piece::{Piece, lock};
+use crate::piece::Piece;
 
 /// Rows per stretch from which on stretches are folded as they come.
 const TOGETHER: usize = 4;
@@ -23,7 +22,7 @@ const MOST_WAITING: usize = 1 << 20;
 /// Folds the pieces of a chunk in their order.
 pub(super) struct ChunkFold<'a> {
     fold: &'a GroupFold,
-    disorder: &'a Disorder,
+    watch: &'a Watch,
     /// Whether an entity's rows are all in this chunk, though not together.
     is_by_entity: bool,
     partials: Partials,
@@ -31,21 +30,9 @@ pub(super) struct ChunkFold<'a> {
     carried: Vec<Piece>,
     /// Pieces in which entities change from row to row: folded together.
     waiting: Vec<Piece>,
-}
-
-/// Whether entities' events are so spread and out of order that nothing is gained by folding
-/// chunk by chunk.
-#[derive(Default)]
-pub(super) struct Disorder {
-    is_hopeless: AtomicBool,
-    seen: Mutex<Vec<Flush>>,
-}
-
-/// Rows in which entities change from row to row, as they were folded together.
-struct Flush {
-    span: (i64, i64),
-    /// A bit for each of its entities, by number.
-    entities: Vec<u64>,
+    waiting_bytes: usize,
+    /// What the watch knows of already.
+    held: usize,
 }
 
 /// What a chunk came to.
@@ -55,6 +42,8 @@ pub(super) struct Partials {
     pub parts: Vec<Partial>,
     /// Rows in it, copies included.
     pub rows_read: u64,
+    /// What they took in memory.
+    pub bytes_read: u64,
     /// Rows of the entities at its two ends, not folded: they may be cut.
     pub edges: Vec<Piece>,
     /// The states of the parts, one after another.
@@ -74,76 +63,53 @@ pub(super) struct Partial {
     vectors: usize,
 }
 
-impl Disorder {
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.is_hopeless.load(Ordering::Relaxed)
-    }
-
-    /// Whether two flushes share most of their time and most of their entities: sorted by time
-    /// they share little of the one, sorted by entity of the other. Asked of every pair, so
-    /// that the order in which threads come does not matter.
-    fn note(&self, flush: Flush) {
-        let mut seen = lock(&self.seen);
-        if seen.iter().any(|other| flush.is_mixed_with(other)) {
-            self.is_hopeless.store(true, Ordering::Relaxed);
-        }
-        seen.push(flush);
-    }
-}
-
-impl Flush {
-    fn of(parts: &[Partial], span: (i64, i64)) -> Flush {
-        let words = parts.iter().map(|part| part.entity / 64 + 1).max();
-        let mut entities = vec![0; words.unwrap_or(0) as usize];
-        for part in parts {
-            entities[part.entity as usize / 64] |= 1 << (part.entity % 64);
-        }
-        Flush { span, entities }
-    }
-
-    fn is_mixed_with(&self, other: &Flush) -> bool {
-        let length = |(first, last): (i64, i64)| last.saturating_sub(first);
-        let common = (self.span.0.max(other.span.0), self.span.1.min(other.span.1));
-        if length(common) <= length(self.span).min(length(other.span)) / 2 {
-            return false;
-        }
-        let count = |words: &[u64]| words.iter().map(|word| word.count_ones()).sum::<u32>();
-        let both = self.entities.iter().zip(&other.entities);
-        let both: u32 = both.map(|(a, b)| (a & b).count_ones()).sum();
-        both > count(&self.entities).min(count(&other.entities)) / 2
-    }
-}
-
 impl<'a> ChunkFold<'a> {
-    pub(super) fn new(fold: &'a GroupFold, disorder: &'a Disorder, is_by_entity: bool) -> Self {
+    pub(super) fn new(fold: &'a GroupFold, watch: &'a Watch, is_by_entity: bool) -> Self {
         ChunkFold {
             fold,
-            disorder,
+            watch,
             is_by_entity,
             partials: Partials::default(),
             carried: Vec::new(),
             waiting: Vec::new(),
+            waiting_bytes: 0,
+            held: 0,
         }
     }
 
     pub(super) fn take(&mut self, piece: Piece) {
         let is_first = self.partials.rows_read == 0;
+        let bytes = piece.bytes();
         self.partials.rows_read += piece.rows() as u64;
-        if self.disorder.is_hopeless() {
+        self.partials.bytes_read += bytes as u64;
+        if self.watch.gave_up() {
             return;
         }
-        if self.is_by_entity {
-            self.waiting.push(piece);
-            return;
+        if self.is_by_entity
+            || !self.waiting.is_empty()
+            || !stands_together(&piece.entities, TOGETHER)
+        {
+            self.wait(piece, bytes);
+        } else {
+            self.take_stretches(piece, is_first);
         }
-        if !self.waiting.is_empty() || !stands_together(&piece.entities, TOGETHER) {
-            self.waiting.append(&mut self.carried);
-            self.waiting.push(piece);
-            if rows(&self.waiting) > MOST_WAITING {
-                self.fold_waiting();
-            }
-            return;
+        self.count();
+    }
+
+    /// Keeps rows whose entities change from row to row, to fold many together.
+    fn wait(&mut self, piece: Piece, bytes: usize) {
+        self.waiting_bytes += bytes;
+        self.waiting.append(&mut self.carried);
+        self.waiting.push(piece);
+        let is_much =
+            rows(&self.waiting) > MOST_WAITING || self.waiting_bytes > self.watch.most_waiting();
+        if is_much && !self.is_by_entity {
+            self.fold_waiting();
         }
+    }
+
+    /// Folds rows that stand together by entity, but those of the last, which may go on.
+    fn take_stretches(&mut self, piece: Piece, is_first: bool) {
         let Some((entity, end)) = piece.head() else {
             return;
         };
@@ -169,11 +135,19 @@ impl<'a> ChunkFold<'a> {
     /// Folds what is left and gives up the memory that is not needed.
     pub(super) fn finish(mut self) -> Partials {
         self.fold_waiting();
+        self.partials.edges.append(&mut self.carried);
+        self.count();
         let mut partials = self.partials;
-        partials.edges.append(&mut self.carried);
         partials.parts.shrink_to_fit();
         partials.bytes.shrink_to_fit();
         partials
+    }
+
+    /// Tells the watch what more is kept.
+    fn count(&mut self) {
+        let held = self.partials.size();
+        self.watch.hold(held.saturating_sub(self.held));
+        self.held = held;
     }
 
     /// The carried rows are all that this chunk has of their entity.
@@ -192,6 +166,7 @@ impl<'a> ChunkFold<'a> {
 
     fn fold_waiting(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
         let times = waiting.iter().flat_map(|piece| &piece.columns.times);
         let span = times.fold((i64::MAX, i64::MIN), |(first, last), &time| {
             (first.min(time), last.max(time))
@@ -201,7 +176,7 @@ impl<'a> ChunkFold<'a> {
             self.partials.fold_all(self.fold, waiting);
             if !self.is_by_entity {
                 let flush = Flush::of(&self.partials.parts[before..], span);
-                self.disorder.note(flush);
+                self.watch.note(flush);
             }
         }
     }
@@ -212,6 +187,18 @@ fn rows(pieces: &[Piece]) -> usize {
 }
 
 impl Partials {
+    /// Rows folded into it, copies left out.
+    pub(super) fn rows(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.rows)).sum()
+    }
+
+    /// Bytes that it takes in memory.
+    pub(super) fn size(&self) -> usize {
+        let edges: usize = self.edges.iter().map(Piece::bytes).sum();
+        let parts = self.parts.len() * size_of::<Partial>();
+        parts + edges + self.bytes.row.len() + self.bytes.vectors.len()
+    }
+
     /// Folds whole histories: of entities whose events were brought together and put in order.
     pub(super) fn of_history(fold: &GroupFold, history: &History) -> Result<Vec<Partials>, Error> {
         history.map(Partials::default, |partials, entity, events| {

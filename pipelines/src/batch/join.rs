@@ -12,6 +12,8 @@ pub(super) struct Joined {
     places: Vec<Place>,
     /// For each entity whether its rows must be brought together first.
     tangled: Vec<bool>,
+    /// The rows of those, as far as they are folded already.
+    tangled_rows: u64,
     /// Whether the first of the partials are those of a version gone on from.
     has_base: bool,
 }
@@ -44,6 +46,7 @@ impl Joined {
             partials: Vec::new(),
             places: Vec::new(),
             tangled: vec![false; entities],
+            tangled_rows: 0,
             has_base: base.is_some(),
         };
         joined.add(base.into_iter().chain(partials));
@@ -54,6 +57,11 @@ impl Joined {
     /// The entities whose rows must be brought together, if there are any.
     pub(super) fn tangled(&self) -> Option<&[bool]> {
         self.tangled.contains(&true).then_some(&self.tangled)
+    }
+
+    /// How many rows those have, copies left out.
+    pub(super) fn tangled_rows(&self) -> u64 {
+        self.tangled_rows
     }
 
     /// Folds the tangled entities, of which these are all rows.
@@ -71,6 +79,12 @@ impl Joined {
     /// All parts.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Partial> {
         self.places.iter().map(|place| self.part(place))
+    }
+
+    /// The newest event of all.
+    pub(super) fn newest(&self) -> Option<i64> {
+        let newest = self.parts().map(|part| part.span.1).max();
+        newest.filter(|&time| time != i64::MIN)
     }
 
     /// A part.
@@ -120,7 +134,13 @@ impl Joined {
                 tangled[pair[0].entity as usize] = true;
             }
         }
-        places.retain(|place| !tangled[place.entity as usize]);
+        let is_tangled = |place: &Place| tangled[place.entity as usize];
+        let partials = &self.partials;
+        let rows =
+            |place: &Place| partials[place.partials as usize].parts[place.part as usize].rows;
+        let of_tangled = places.iter().filter(|place| is_tangled(place));
+        self.tangled_rows = of_tangled.map(|place| u64::from(rows(place))).sum();
+        places.retain(|place| !is_tangled(place));
     }
 
     fn add(&mut self, partials: impl IntoIterator<Item = Partials>) {

@@ -191,6 +191,16 @@ impl Columns {
         self.times.len()
     }
 
+    /// What they take in memory.
+    pub fn bytes(&self) -> usize {
+        let words = self.masks.iter().map(Vec::len).sum::<usize>()
+            + self.times.len()
+            + self.ids.len()
+            + self.positions.len()
+            + self.created.len();
+        words * size_of::<u64>() + self.inputs.iter().map(Input::bytes).sum::<usize>()
+    }
+
     /// Whether a row was known before an instant.
     #[inline]
     pub fn was_known(&self, row: usize, as_of: i64) -> bool {
@@ -273,6 +283,22 @@ fn gather<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
 }
 
 impl Input {
+    fn bytes(&self) -> usize {
+        match self {
+            Input::Numbers(numbers) => size_of_val(&numbers[..]),
+            Input::Codes(codes) => size_of_val(&codes[..]),
+            Input::Hashes(hashes) => size_of_val(&hashes[..]),
+            // Of an array that is part of another its part alone.
+            Input::Values(array) => {
+                let data = array.to_data();
+                data.get_slice_memory_size()
+                    .unwrap_or_else(|_| array.get_array_memory_size())
+            }
+            Input::Cells(cells) => size_of_val(&cells[..]),
+            Input::Vectors(vectors) => size_of_val(&vectors.elements[..]) + vectors.valid.len(),
+        }
+    }
+
     fn take(&self, rows: &[u32]) -> Input {
         match self {
             Input::Numbers(numbers) => Input::Numbers(gather(numbers, rows)),

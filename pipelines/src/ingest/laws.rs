@@ -76,10 +76,12 @@ struct Home {
     data: DataDir,
     log: Log,
     written: u64,
+    /// What builds may hold at once.
+    memory: usize,
 }
 
 impl Home {
-    fn new(path: &Path) -> Home {
+    fn new(path: &Path, memory: usize) -> Home {
         let data = DataDir::open(path).unwrap();
         fs::create_dir_all(data.raw().join("events")).unwrap();
         let log = Log::open(data.log(), LogOptions::default()).unwrap();
@@ -87,6 +89,7 @@ impl Home {
             data,
             log,
             written: 0,
+            memory,
         }
     }
 
@@ -135,6 +138,7 @@ impl Home {
             embedder: Arc::new(HashedNgrams) as Arc<dyn Embedder>,
             bad_rows: &bad_rows,
             known: &known,
+            memory: self.memory,
             progress: &|_| {},
         })
     }
@@ -172,17 +176,22 @@ impl Home {
         self.with_job(registry, |job| {
             let group = job.group("law").unwrap();
             let base = from_base.then(|| Base::find(job, group).unwrap()).flatten();
-            let states = batch::fold(job, group, base.as_ref()).unwrap();
-            let folded = states.finalize(EventTime(100 * DAY)).unwrap();
-            let values = folded.columns.iter().map(texts);
-            let values: Vec<Vec<String>> = values.collect();
-            let of_user = |row: usize| values.iter().map(|column| column[row].clone()).collect();
-            let keys = folded.keys.iter().enumerate();
-            (
-                keys.map(|(row, key)| (key.to_string(), of_user(row)))
-                    .collect(),
-                states.rows(),
-            )
+            let folds = batch::fold(job, group, base.as_ref()).unwrap();
+            let (mut of_users, mut rows) = (BTreeMap::new(), 0);
+            folds
+                .each(|states| {
+                    let folded = states.finalize(EventTime(100 * DAY))?;
+                    let values: Vec<Vec<String>> = folded.columns.iter().map(texts).collect();
+                    for (row, key) in folded.keys.iter().enumerate() {
+                        let of_user = values.iter().map(|column| column[row].clone()).collect();
+                        let twice = of_users.insert(key.to_string(), of_user);
+                        assert_eq!(twice, None, "{key} twice");
+                    }
+                    rows += states.rows();
+                    Ok(())
+                })
+                .unwrap();
+            (of_users, rows)
         })
     }
 }
@@ -227,6 +236,7 @@ proptest! {
         steps in steps(),
         names in Just((0..16usize).collect::<Vec<_>>()).prop_shuffle(),
         has_ids: bool,
+        // Of ingests, and of builds as well.
         memory in prop_oneof![Just(1usize), Just(3000), Just(1 << 20)],
         part_rows in 1u64..40,
         side_by_side in 1usize..4,
@@ -234,8 +244,8 @@ proptest! {
         let options = IngestOptions { memory, part_rows, most_rows: 1 << 20, side_by_side };
         let registry = registry(has_ids);
         let home = tempfile::tempdir().unwrap();
-        let mut raw = Home::new(&home.path().join("raw"));
-        let mut own = Home::new(&home.path().join("own"));
+        let mut raw = Home::new(&home.path().join("raw"), usize::MAX);
+        let mut own = Home::new(&home.path().join("own"), memory);
         let takes = steps.iter().filter(|step| matches!(step, Step::File | Step::Log)).count() + 1;
         let mut shares = rows.chunks(rows.len().div_ceil(takes));
         let mut taken = 0;

@@ -245,6 +245,10 @@ fn finish(mut stage: Stage, built: Option<&Built>, skipped_rows: u64) -> Stage {
             show::bytes(manifest.features_bytes),
             show::bytes(manifest.states_bytes),
         );
+        if let Some(bytes) = built.spilled {
+            let waited = format!(", {} of rows on disk meanwhile", show::bytes(bytes));
+            stage.detail.push_str(&waited);
+        }
         stage.warnings.extend(manifest.notes.iter().cloned());
         let broken = manifest.expectations.iter().filter(|held| !held.passed);
         stage

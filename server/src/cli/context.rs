@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use bytesize::ByteSize;
 use granary_pipelines::source::BadRows;
 use granary_pipelines::text::Embedder;
 use granary_pipelines::{Error, Job, KnownFiles, Progress};
 use granary_registry::{Clock, EventTime, Registry};
 use granary_storage::{DataDir, Log, LogOptions, Offset};
+use sysinfo::System;
 
 use crate::control::{self, Request};
 use crate::service::{Service, ServiceOptions, WallClock, default_embedder};
@@ -38,6 +40,10 @@ pub struct Common {
     /// Threads of the jobs; one per core if absent
     #[arg(long, global = true, env = "GRANARY_THREADS", value_name = "N")]
     pub threads: Option<usize>,
+    /// Memory that builds and ingests keep to, such as 2GB; beyond it rows go to disk. 80 % of
+    /// the machine's if absent
+    #[arg(long, global = true, env = "GRANARY_MEMORY_LIMIT", value_name = "SIZE")]
+    pub memory_limit: Option<ByteSize>,
     /// Machine-readable results instead of tables
     #[arg(long, global = true)]
     pub json: bool,
@@ -55,6 +61,8 @@ pub struct Context {
     pub embedder: Arc<dyn Embedder>,
     /// What was found out of the source files.
     pub known: KnownFiles,
+    /// Bytes that a command keeps to.
+    pub memory: u64,
 }
 
 impl Common {
@@ -62,7 +70,15 @@ impl Common {
     pub fn open(&self) -> anyhow::Result<Context> {
         let (registry, registry_text) = self.read_registry()?;
         let data = DataDir::open(&self.data_dir)?;
-        Ok(Context::of(data, registry, registry_text))
+        Ok(Context {
+            memory: self.memory(),
+            ..Context::of(data, registry, registry_text)
+        })
+    }
+
+    /// Bytes that the command keeps to.
+    pub(super) fn memory(&self) -> u64 {
+        self.memory_limit.map_or_else(most_memory, |size| size.0)
     }
 
     /// Reads the registry alone.
@@ -89,6 +105,7 @@ impl Context {
             registry_text,
             embedder: default_embedder(),
             known: KnownFiles::default(),
+            memory: most_memory(),
         }
     }
 
@@ -106,6 +123,7 @@ impl Context {
             embedder: self.embedder.clone(),
             bad_rows,
             known: &self.known,
+            memory: usize::try_from(self.memory / 2).unwrap_or(usize::MAX),
             progress,
         }
     }
@@ -137,6 +155,19 @@ impl Context {
             self.registry.clone(),
             options,
         )?)
+    }
+}
+
+/// What a command may take of the machine's memory, or of what its container has.
+fn most_memory() -> u64 {
+    let Ok(mut system) = System::new() else {
+        return u64::MAX;
+    };
+    system.refresh_memory();
+    let limits = system.cgroup_limits();
+    match limits.map_or(system.total_memory(), |limits| limits.total_memory) {
+        0 => u64::MAX,
+        total => total / 5 * 4,
     }
 }
 

@@ -35,11 +35,13 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let side = SideFile::new(&context, args.bad_rows)?;
     let bad_rows = side.rule();
     let until = context.close_log()?;
+    let mut options = IngestOptions::default();
+    options.memory = options.memory.min(context.memory as usize / 8);
     for source in sources {
         let bar = Bar::new(&source.name);
         let follow = |progress: Progress<'_>| bar.follow(progress);
         let job = context.job(until, &bad_rows, &follow);
-        let report = ingest::ingest(&job, &lock, source, args.force, IngestOptions::default())?;
+        let report = ingest::ingest(&job, &lock, source, args.force, options)?;
         let took = bar.elapsed();
         drop(bar);
         let mut stage = stage(source, &report, took);

@@ -141,6 +141,7 @@ impl Service {
             embedder: self.inner.embedder.clone(),
             bad_rows: &BadRows::strict(),
             known: &KnownFiles::default(),
+            memory: usize::MAX,
             progress: &|_| {},
         };
         Ok(self
