@@ -1,6 +1,9 @@
 """The rivals: one module each, with `run(source, result)` that reads the log and writes the
 features, or `run(source, spine, result)` at the instants of a spine. `python -m engines MODULE
-PATH...` runs one and prints its seconds, imports left out."""
+PATH...` runs one and prints its seconds, imports left out. Here: what all of them compute."""
+
+OURS = ["granary", "granary-own"]
+ENGINES = [*OURS, "duckdb", "polars", "pandas"]
 
 TYPES = [
     "add_to_cart",
