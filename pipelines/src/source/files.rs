@@ -5,15 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use arrow::array::RecordBatch;
 use granary_registry::Source;
-use granary_storage::InputFile;
 use rayon::prelude::*;
 
 use super::chunk::{Part, cut};
-use super::format::{Compression, count_lines, open_past, open_range, read_full};
+use super::format::{Compression, count_lines, open_past, open_range};
+use super::hash::{FileHash, FileState, blake3_of};
 use super::head::{Head, fields, union_of_names};
 use super::parquet::RowGroup;
 use super::parts::Parts;
@@ -42,53 +41,6 @@ pub struct SourceFiles {
 pub struct SourceState {
     files: Vec<(PathBuf, Option<FileState>)>,
     ingested: Option<u64>,
-}
-
-/// One input file as a manifest records it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileHash {
-    /// Relative to the data directory if the file lies below it.
-    pub path: PathBuf,
-    /// By what a change is noticed without reading it.
-    pub state: FileState,
-    /// Of its bytes as they are on disk.
-    pub blake3: blake3::Hash,
-}
-
-/// Size and time of a file: as long as both are the same, so are its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileState {
-    /// Its size.
-    pub bytes: u64,
-    /// When it was last changed, in nanoseconds since 1970; 0 if that is not known.
-    pub modified: i64,
-}
-
-impl FileState {
-    /// Of a file as it is now.
-    pub fn of(path: &Path) -> std::io::Result<FileState> {
-        let metadata = fs::metadata(path)?;
-        let since_epoch = metadata.modified()?.duration_since(UNIX_EPOCH);
-        let nanos = since_epoch.map_or(0, |since| since.as_nanos());
-        Ok(FileState {
-            bytes: metadata.len(),
-            modified: i64::try_from(nanos).unwrap_or(0),
-        })
-    }
-}
-
-impl FileHash {
-    /// As a manifest describes it; none if the hash in there does not read.
-    pub fn recorded(file: &InputFile) -> Option<FileHash> {
-        Some(FileHash {
-            path: PathBuf::from(&file.path),
-            state: FileState {
-                bytes: file.bytes,
-                modified: file.modified,
-            },
-            blake3: blake3::Hash::from_hex(&file.blake3).ok()?,
-        })
-    }
 }
 
 impl SourceFiles {
@@ -456,20 +408,10 @@ impl SourceFiles {
         if let Some(known) = known.filter(|_| state.modified != 0) {
             return Ok(known.clone());
         }
-        let mut hasher = blake3::Hasher::new();
-        let mut file = fs::File::open(path).map_err(failed)?;
-        let mut block = vec![0; 1 << 20];
-        loop {
-            let filled = read_full(&mut file, &mut block).map_err(failed)?;
-            hasher.update_rayon(&block[..filled]);
-            if filled < block.len() {
-                break;
-            }
-        }
         Ok(FileHash {
             path: relative.to_owned(),
             state,
-            blake3: hasher.finalize(),
+            blake3: blake3_of(path).map_err(failed)?,
         })
     }
 }

@@ -11,6 +11,7 @@ mod wanted; // which columns to decode, and as what
 mod find; // from the registry's paths to files
 mod format; // formats and compressions, and opening a file as a stream of bytes
 mod head; // what a header line or a footer tells about a file
+mod hash; // what tells that a file has changed
 
 mod files; // the files of one source: columns, hashes, chunks, decoding
 
@@ -43,8 +44,9 @@ mod tests;
 pub use bad_rows::{BadRow, BadRows, Reason};
 pub use chunk::{Chunk, Layout};
 pub use error::Error;
-pub use files::{FileHash, FileState, SourceFiles, SourceState};
+pub use files::{SourceFiles, SourceState};
 pub use format::Format;
+pub use hash::{FileHash, FileState};
 pub(crate) use ingested::Placed;
 pub use ipc::{IpcError, Row as IpcRow, rows as ipc_rows};
 pub(crate) use parts::ranks_of_inputs;
