@@ -13,20 +13,51 @@ pub(super) struct Cells {
     flaws: Vec<Flaw>,
 }
 
-/// One cell.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Cell {
-    Null,
+/// One cell: null, a range of the block, or a range of the unescaped bytes. No enum, for one
+/// that is written in parts and copied as a whole stalls the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    start: u32,
+    end: u32,
+}
+
+/// What tells a range of the unescaped bytes; no block is as long.
+const UNESCAPED: u32 = 1 << 31;
+
+impl Cell {
+    pub(super) const NULL: Cell = Cell {
+        start: u32::MAX,
+        end: u32::MAX,
+    };
+
     /// A range of the block.
-    InBlock {
-        start: u32,
-        end: u32,
-    },
+    pub(super) fn in_block(start: usize, end: usize) -> Cell {
+        Cell {
+            start: start as u32,
+            end: end as u32,
+        }
+    }
+
     /// A range of the unescaped bytes.
-    Unescaped {
-        start: u32,
-        end: u32,
-    },
+    pub(super) fn unescaped(start: usize, end: usize) -> Cell {
+        Cell {
+            start: start as u32 | UNESCAPED,
+            end: end as u32,
+        }
+    }
+
+    /// Its bytes, null as none.
+    #[inline]
+    pub(super) fn bytes<'a>(self, block: &'a [u8], unescaped: &'a [u8]) -> Option<&'a [u8]> {
+        if self == Cell::NULL {
+            return None;
+        }
+        let (bytes, start) = match self.start & UNESCAPED {
+            0 => (block, self.start),
+            flag => (unescaped, self.start ^ flag),
+        };
+        Some(&bytes[start as usize..self.end as usize])
+    }
 }
 
 /// What is wrong with a record. The order is the order of reporting: by record, flaws of the
@@ -80,8 +111,13 @@ impl Cells {
         self.starts.push(start as u32);
         let records = self.starts.len();
         for column in &mut self.columns {
-            column.resize(records, Cell::Null);
+            column.resize(records, Cell::NULL);
         }
+    }
+
+    /// Ends a record that has a cell for each column.
+    pub(super) fn end_whole_record(&mut self, start: usize) {
+        self.starts.push(start as u32);
     }
 
     /// Takes back the cells of a record whose end is not in the block.
@@ -120,20 +156,13 @@ impl Cells {
     ) -> impl Iterator<Item = Option<&'a [u8]>> {
         self.columns[column]
             .iter()
-            .map(|cell| self.bytes(*cell, block))
+            .map(|cell| cell.bytes(block, &self.unescaped))
     }
 
     /// The bytes of one cell.
     pub(super) fn cell<'a>(&'a self, record: usize, column: usize, block: &'a [u8]) -> &'a [u8] {
-        self.bytes(self.columns[column][record], block)
+        self.columns[column][record]
+            .bytes(block, &self.unescaped)
             .unwrap_or_default()
-    }
-
-    fn bytes<'a>(&'a self, cell: Cell, block: &'a [u8]) -> Option<&'a [u8]> {
-        match cell {
-            Cell::Null => None,
-            Cell::InBlock { start, end } => Some(&block[start as usize..end as usize]),
-            Cell::Unescaped { start, end } => Some(&self.unescaped[start as usize..end as usize]),
-        }
     }
 }

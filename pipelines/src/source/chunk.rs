@@ -11,7 +11,10 @@ use rayon::prelude::*;
 use super::Format;
 use super::format::{open_range, read_full};
 use super::parts::Entities;
-use super::quotes::{inside_at_end, rest_of_quoted_record};
+use super::quotes::{end_of_a_record, inside_at_end, rest_of_quoted_record};
+
+/// Bytes in which the quotes near a cut are to tell where a record ends.
+const NEAR: u64 = 64 << 10;
 
 /// A part of a source that is decoded by one thread; chunks in order make up the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +82,10 @@ pub(super) fn cut(
 ) -> io::Result<Vec<Part>> {
     let mut cuts = newlines_near(path, start, end, piece)?;
     if format == Format::Csv {
-        cuts = ends_of_records(path, &cuts, end)?;
+        cuts = match ends_near(path, &cuts, end, piece.min(NEAR))? {
+            Some(ends) => ends,
+            None => ends_of_records(path, &cuts, end)?,
+        };
     }
     cuts.retain(|cut| *cut < end);
     cuts.dedup();
@@ -121,6 +127,21 @@ fn behind_newline(path: &Path, from: u64, end: u64) -> io::Result<u64> {
         at += filled as u64;
         block.resize((block.len() * 2).min(1 << 20), 0);
     }
+}
+
+/// Moves each cut to an end of a record that the quotes right behind it prove; none if those
+/// behind some cut do not, for they are rare.
+fn ends_near(path: &Path, cuts: &[u64], end: u64, near: u64) -> io::Result<Option<Vec<u64>>> {
+    let moved = |cut: &u64| {
+        let until = end.min(cut + near);
+        let found = end_of_a_record(open_range(path, *cut, until)?.as_mut())?;
+        Ok(match found {
+            Some(length) => Some(cut + length),
+            None => (until == end).then_some(end),
+        })
+    };
+    let later: io::Result<Option<Vec<u64>>> = cuts[1..].par_iter().map(moved).collect();
+    Ok(later?.map(|later| cuts[..1].iter().copied().chain(later).collect()))
 }
 
 /// Moves each cut that lies inside quotes to the end of its record. The stretches between the

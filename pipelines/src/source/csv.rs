@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 
-use super::cells::{Cell, Cells};
+use super::cells::Cells;
 use super::field::{Field, cell, next_field, without_return};
 use super::format::read_full;
 use super::words::Ends;
@@ -87,13 +87,12 @@ impl Fields {
     /// Returns the number of bytes used up.
     pub(super) fn split(&self, block: &[u8], last: bool, cells: &mut Cells) -> usize {
         let mut at = 0;
-        let mut ends = Ends::new(block, at);
+        let mut ends = Ends::new(block, self.count);
         while at < block.len() {
             if let Some(end) = self.split_regular(block, at, &mut ends, cells) {
                 at = end;
                 continue;
             }
-            cells.drop_partial_record();
             let blank = blank_line(&block[at..]);
             if blank > 0 {
                 at += blank;
@@ -103,13 +102,12 @@ impl Fields {
                 cells.drop_partial_record();
                 break;
             }
-            ends = Ends::new(block, at);
+            ends.go_to(at);
         }
         at
     }
 
-    /// Returns the end of the record, or none if there is anything unusual about it. A blank
-    /// line is passed over.
+    /// Returns the end of the record, or none if there is anything unusual about it.
     fn split_regular(
         &self,
         block: &[u8],
@@ -117,26 +115,27 @@ impl Fields {
         ends: &mut Ends<'_>,
         cells: &mut Cells,
     ) -> Option<usize> {
-        let mut picks = self.picks.iter().peekable();
-        let mut at = start;
-        for index in 0..self.count {
-            let end = ends.next()?;
-            let ends_record = block[end] == b'\n';
-            if ends_record && index == 0 && without_return(block, start, end) == start {
-                return Some(end + 1);
-            }
-            if ends_record != (index + 1 == self.count) {
-                return None;
-            }
-            while let Some((_, column)) = picks.next_if(|(wanted, _)| *wanted == index) {
-                let field = Field::regular(block, at, end, ends_record);
-                let cell = cell(block, &field, cells.unescaped());
-                cells.push(*column, cell);
-            }
-            at = end + 1;
+        let places = ends.ahead(self.count)?;
+        let is_newline = |place: &u32| block[*place as usize] == b'\n';
+        let (last, others) = places.split_last()?;
+        let end = *last as usize;
+        let is_blank = without_return(block, start, end) == start;
+        if !is_newline(last) || others.iter().any(is_newline) || is_blank {
+            return None;
         }
-        cells.end_record(start);
-        Some(at)
+        for &(field, column) in &self.picks {
+            let at = match field {
+                0 => start,
+                _ => places[field - 1] as usize + 1,
+            };
+            let separator = places[field] as usize;
+            let field = Field::regular(block, at, separator, separator == end);
+            let cell = cell(block, &field, cells.unescaped());
+            cells.push(column, cell);
+        }
+        cells.end_whole_record(start);
+        ends.use_up(self.count);
+        Some(end + 1)
     }
 
     /// Returns the end of the record, or none if the block ends before it.
@@ -195,11 +194,8 @@ fn header_fields(block: &[u8], start: usize, last: bool) -> Option<(Vec<String>,
     loop {
         let field = next_field(block, at, last)?;
         unescaped.clear();
-        let name = match cell(block, &field, &mut unescaped) {
-            Cell::Null => &[],
-            Cell::InBlock { start, end } => &block[start as usize..end as usize],
-            Cell::Unescaped { .. } => unescaped.as_slice(),
-        };
+        let name = cell(block, &field, &mut unescaped);
+        let name = name.bytes(block, &unescaped).unwrap_or_default();
         names.push(String::from_utf8_lossy(name).into_owned());
         at = field.next;
         if field.ends_record {

@@ -114,26 +114,24 @@ pub(super) fn without_return(block: &[u8], start: usize, end: usize) -> usize {
 }
 
 /// The field as a cell of its block.
+#[inline]
 pub(super) fn cell(block: &[u8], field: &Field, unescaped: &mut Vec<u8>) -> Cell {
     if field.start == field.end {
-        return Cell::Null;
+        Cell::NULL
+    } else if field.escaped {
+        unescape(&block[field.start..field.end], unescaped)
+    } else {
+        Cell::in_block(field.start, field.end)
     }
-    if !field.escaped {
-        return Cell::InBlock {
-            start: field.start as u32,
-            end: field.end as u32,
-        };
-    }
-    let start = unescaped.len() as u32;
-    let mut rest = &block[field.start..field.end];
-    // Inside a quoted field every quote is the first of a pair; one of each pair is kept.
+}
+
+/// Inside a quoted field every quote is the first of a pair; one of each pair is kept.
+fn unescape(mut rest: &[u8], unescaped: &mut Vec<u8>) -> Cell {
+    let start = unescaped.len();
     while let Some(quote) = memchr(b'"', rest) {
         unescaped.extend_from_slice(&rest[..=quote]);
         rest = rest.get(quote + 2..).unwrap_or_default();
     }
     unescaped.extend_from_slice(rest);
-    Cell::Unescaped {
-        start,
-        end: unescaped.len() as u32,
-    }
+    Cell::unescaped(start, unescaped.len())
 }

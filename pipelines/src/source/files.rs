@@ -5,15 +5,17 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use granary_registry::Source;
 use rayon::prelude::*;
 
 use super::chunk::{Part, cut};
-use super::format::{Compression, count_lines, open_past, open_range};
+use super::format::{Compression, open_past, open_range};
 use super::hash::{FileHash, FileState, blake3_of};
 use super::head::{Head, fields, union_of_names};
+use super::lines::LineCounts;
 use super::parquet::RowGroup;
 use super::parts::Parts;
 use super::records::{Splitter, Stretch};
@@ -31,6 +33,7 @@ pub struct SourceFiles {
     pub(super) layout: Layout,
     /// What was ingested; those of its files that are still there are not among `paths`.
     pub(super) parts: Option<Parts>,
+    line_counts: Arc<[LineCounts]>,
     /// Where the rows of each file stand among those of one instant, if not in their order.
     pub(super) ranks: Vec<u32>,
     pub(super) still_there: Vec<PathBuf>,
@@ -65,6 +68,7 @@ impl SourceFiles {
         let heads = heads?;
         let columns = union_of_names(&heads);
         Ok(SourceFiles {
+            line_counts: paths.iter().map(|_| LineCounts::default()).collect(),
             source: source.name.clone(),
             data_dir: data_dir.to_owned(),
             format,
@@ -335,7 +339,11 @@ impl SourceFiles {
             }
         };
         let mut input = input.map_err(failed)?;
-        let lines_before = || count_lines(path, compression, start).map_err(failed);
+        let counts = &self.line_counts[chunk.file];
+        let lines_before = |position| {
+            let counted = counts.before(path, compression, start + position);
+            counted.map_err(failed)
+        };
         let stretch = Stretch {
             source: &self.source,
             path,

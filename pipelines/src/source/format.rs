@@ -7,7 +7,6 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
-use memchr::memchr_iter;
 
 /// How the rows of a file are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,20 +99,6 @@ pub(super) fn open_past(
     let mut input = open_unpacked(path, compression)?;
     io::copy(&mut input.by_ref().take(start), &mut io::sink())?;
     Ok(input)
-}
-
-/// Newlines among the first `end` unpacked bytes of a file.
-pub(super) fn count_lines(path: &Path, compression: Compression, end: u64) -> io::Result<u64> {
-    let mut input = open_unpacked(path, compression)?.take(end);
-    let mut block = vec![0; 256 << 10];
-    let mut lines = 0;
-    loop {
-        let filled = read_full(&mut input, &mut block)?;
-        lines += memchr_iter(b'\n', &block[..filled]).count() as u64;
-        if filled < block.len() {
-            return Ok(lines);
-        }
-    }
 }
 
 /// Fills as much of the buffer as the stream still has.

@@ -110,7 +110,7 @@ impl<'a> Keys<'a> {
     fn push(&self, block: &[u8], column: usize, raw: Option<&str>, cells: &mut Cells) {
         let wanted = self.columns[column].dtype;
         let cell = match raw.map(|raw| (kind(raw), raw)) {
-            None | Some((Kind::Null, _)) => Cell::Null,
+            None | Some((Kind::Null, _)) => Cell::NULL,
             Some((found, raw)) if !accepts(wanted, found, raw) => {
                 let flaw = Reason::Kind {
                     found: found.name(),
@@ -180,24 +180,18 @@ fn accepts(wanted: DType, found: Kind, raw: &str) -> bool {
 /// A part of the block as a cell: `raw` is borrowed from it.
 fn in_block(block: &[u8], raw: &str) -> Cell {
     let start = raw.as_ptr() as usize - block.as_ptr() as usize;
-    Cell::InBlock {
-        start: start as u32,
-        end: (start + raw.len()) as u32,
-    }
+    Cell::in_block(start, start + raw.len())
 }
 
 fn unescaped(raw: &str, cells: &mut Cells) -> Cell {
     let bytes = cells.unescaped();
-    let start = bytes.len() as u32;
+    let start = bytes.len();
     // A lone surrogate is legal JSON but no text.
     match serde_json::from_str::<String>(raw) {
         Ok(text) => bytes.extend_from_slice(text.as_bytes()),
         Err(_) => bytes.push(0xff),
     }
-    Cell::Unescaped {
-        start,
-        end: bytes.len() as u32,
-    }
+    Cell::unescaped(start, bytes.len())
 }
 
 fn read_object<'de>(line: &'de [u8], visitor: impl Visitor<'de, Value = ()>) -> Result<(), Reason> {

@@ -25,6 +25,7 @@ mod field; // one field of CSV
 mod csv; // a block of CSV -> cells
 mod dictionary; // repeated strings -> dictionary arrays
 mod jsonl; // a block of JSON lines -> cells
+mod lines; // numbers of lines, for messages
 mod records; // cells -> batches, for both text formats
 mod scalar; // the text of one cell -> a number, a bool, an instant, a vector
 

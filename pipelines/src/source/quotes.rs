@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
 
 use super::format::read_full;
 use super::words::{Regular, WORD};
@@ -145,6 +145,25 @@ impl Quoting {
             closed: regular.has_closed().then(|| position - 1),
         }
     }
+}
+
+/// Length of a stretch, which begins after a newline, up to a newline that ends a record
+/// whether its beginning is inside quotes or not; none if there is no such newline.
+pub(super) fn end_of_a_record(input: &mut dyn Read) -> io::Result<Option<u64>> {
+    let mut bytes = Vec::new();
+    input.read_to_end(&mut bytes)?;
+    let mut states = [Quoting::new(false), Quoting::new(true)];
+    for at in memchr2_iter(b'"', b'\n', &bytes) {
+        if bytes[at] == b'"' {
+            let before = at.checked_sub(1).map_or(b'\n', |before| bytes[before]);
+            for state in &mut states {
+                state.quote(at as u64, before);
+            }
+        } else if states.iter().all(|state| !state.inside) {
+            return Ok(Some(at as u64 + 1));
+        }
+    }
+    Ok(None)
 }
 
 /// Length of the rest of a record whose beginning is inside quotes, its newline included;

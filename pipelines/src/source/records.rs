@@ -38,8 +38,8 @@ pub(super) struct Stretch<'a> {
     pub(super) source: &'a str,
     /// The file.
     pub(super) path: &'a Path,
-    /// Lines of the file before the stretch, counted only when a row is bad.
-    pub(super) lines_before: &'a dyn Fn() -> Result<u64, Error>,
+    /// Lines of the file before a place in the stretch, counted only when a row is bad.
+    pub(super) lines_before: &'a dyn Fn(u64) -> Result<u64, Error>,
     pub(super) columns: &'a [Wanted],
     pub(super) bad: &'a BadRows,
     pub(super) layout: Layout,
@@ -55,7 +55,7 @@ pub(super) fn decode(
     let mut blocks = Blocks::new(input, stretch.layout.block);
     let mut cells = Cells::new(stretch.columns.len());
     let mut batch = Batch::new(stretch.columns);
-    let mut lines = 0;
+    let mut place = Place::default();
     loop {
         blocks.fill().map_err(|error| Error::Io {
             path: stretch.path.to_owned(),
@@ -66,10 +66,10 @@ pub(super) fn decode(
         if cells.len() > 0 {
             let block = &blocks.bytes()[..used];
             let flaws = batch.append(&mut cells, block);
-            stretch.report(&flaws, &cells, block, lines)?;
+            stretch.report(&flaws, &cells, block, &mut place)?;
             batch.drop_rows(&flaws, cells.len());
         }
-        lines += newlines(&blocks.bytes()[..used]);
+        place.pass(&blocks.bytes()[..used]);
         if batch.is_full(stretch.layout.batch_rows) && batch.hand_on(stretch.path, sink)?.is_break()
         {
             return Ok(());
@@ -80,7 +80,7 @@ pub(super) fn decode(
             return Ok(());
         }
         if used == 0 && !blocks.grow() {
-            let line = (stretch.lines_before)()? + lines + 1;
+            let line = place.lines(stretch)? + 1;
             let path = stretch.path.to_owned();
             return Err(Error::RecordTooLong {
                 path,
@@ -89,6 +89,32 @@ pub(super) fn decode(
             });
         }
         blocks.use_up(used);
+    }
+}
+
+/// How far a stretch is decoded.
+#[derive(Default)]
+struct Place {
+    position: u64,
+    /// Lines of the file before it, counted from the first bad row on.
+    lines: Option<u64>,
+}
+
+impl Place {
+    fn pass(&mut self, bytes: &[u8]) {
+        self.position += bytes.len() as u64;
+        if let Some(lines) = &mut self.lines {
+            *lines += newlines(bytes);
+        }
+    }
+
+    fn lines(&mut self, stretch: &Stretch<'_>) -> Result<u64, Error> {
+        let lines = match self.lines {
+            Some(lines) => lines,
+            None => (stretch.lines_before)(self.position)?,
+        };
+        self.lines = Some(lines);
+        Ok(lines)
     }
 }
 
@@ -145,11 +171,17 @@ impl<'a> Blocks<'a> {
 }
 
 impl Stretch<'_> {
-    fn report(&self, flaws: &[Flaw], cells: &Cells, block: &[u8], lines: u64) -> Result<(), Error> {
+    fn report(
+        &self,
+        flaws: &[Flaw],
+        cells: &Cells,
+        block: &[u8],
+        place: &mut Place,
+    ) -> Result<(), Error> {
         if flaws.is_empty() {
             return Ok(());
         }
-        let (mut line, mut counted) = ((self.lines_before)()? + lines + 1, 0);
+        let (mut line, mut counted) = (place.lines(self)? + 1, 0);
         for flaw in flaws {
             let start = cells.start(flaw.record);
             line += newlines(&block[counted..start]);

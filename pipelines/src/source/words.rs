@@ -93,40 +93,84 @@ fn parity(mut bits: u64) -> u64 {
     bits
 }
 
-/// Commas and newlines outside quotes, from the begin of a record to the first that is
-/// irregular.
+/// Words of which the ends are found at a time.
+const STRIDE: usize = 64;
+
+/// Commas and newlines outside quotes, from the begin of a record to the first place that is
+/// irregular; found ahead of those who ask, and all of a word without a branch for each.
 pub(super) struct Ends<'a> {
     block: &'a [u8],
-    /// Where the word begins of which `found` are left.
-    word: usize,
-    found: u64,
+    /// Those that were found; the first of them that is not used up, and how many there are.
+    places: Vec<u32>,
+    used: usize,
+    found: usize,
+    /// The next word, and what it follows.
     next: usize,
     quoting: Regular,
+    is_over: bool,
 }
 
 impl<'a> Ends<'a> {
-    pub(super) fn new(block: &'a [u8], start: usize) -> Ends<'a> {
+    /// For records of so many fields.
+    pub(super) fn new(block: &'a [u8], fields: usize) -> Ends<'a> {
         Ends {
             block,
-            word: start,
+            places: vec![0; fields + STRIDE * WORD],
+            used: 0,
             found: 0,
-            next: start,
+            next: 0,
             quoting: Regular::new(false, true, false),
+            is_over: false,
         }
     }
 
+    /// Goes on with the record that begins at a place, before which some were not asked for.
+    pub(super) fn go_to(&mut self, record: usize) {
+        while self.used < self.found && (self.places[self.used] as usize) < record {
+            self.used += 1;
+        }
+        if record >= self.next {
+            self.next = record;
+            self.quoting = Regular::new(false, true, false);
+            self.is_over = false;
+        }
+    }
+
+    /// The next so many ends, which stay the next; none if there are not as many that are
+    /// regular.
     #[inline]
-    pub(super) fn next(&mut self) -> Option<usize> {
-        while self.found == 0 {
+    pub(super) fn ahead(&mut self, fields: usize) -> Option<&[u32]> {
+        while self.found - self.used < fields {
             self.advance()?;
         }
-        let place = self.word + self.found.trailing_zeros() as usize;
-        self.found &= self.found - 1;
-        Some(place)
+        self.places.get(self.used..self.used + fields)
     }
 
-    /// Goes on to the next word; none if there is none that is regular.
+    /// Those are done with.
+    #[inline]
+    pub(super) fn use_up(&mut self, fields: usize) {
+        self.used += fields;
+    }
+
+    /// Goes on to the next words; none if there are none that are regular.
     fn advance(&mut self) -> Option<()> {
+        if self.is_over {
+            return None;
+        }
+        self.places.copy_within(self.used..self.found, 0);
+        (self.used, self.found) = (0, self.found - self.used);
+        for _ in 0..STRIDE {
+            let Some(ends) = self.regular_word() else {
+                self.is_over = true;
+                break;
+            };
+            self.push(ends);
+        }
+        Some(())
+    }
+
+    /// The ends in the next word, if it is regular.
+    fn regular_word(&mut self) -> Option<u64> {
         let rest = self
             .block
             .get(self.next..)
@@ -142,14 +186,29 @@ impl<'a> Ends<'a> {
         while trailing != 0 {
             let place = trailing.trailing_zeros() as usize;
             // The `\r` of `\r\n` may follow a quote; what is missing is told by its missing end.
-            let rest = &self.block[(self.next + place).min(self.block.len())..];
+            let rest = rest.get(place..).unwrap_or_default();
             if !rest.is_empty() && !rest.starts_with(b"\r\n") {
                 return None;
             }
             trailing &= trailing - 1;
         }
-        (self.word, self.found) = (self.next, word.ends);
+        (word.stray == 0).then_some(word.ends)
+    }
+
+    /// Four places at a time, be they as many or less: how many there are in a word is too
+    /// irregular to be foretold.
+    fn push(&mut self, mut ends: u64) {
+        let found = ends.count_ones() as usize;
+        for four in self.places[self.found..].as_chunks_mut::<4>().0 {
+            for place in four {
+                *place = self.next as u32 + ends.trailing_zeros();
+                ends &= ends.wrapping_sub(1);
+            }
+            if ends == 0 {
+                break;
+            }
+        }
+        self.found += found;
         self.next += WORD;
-        (word.stray == 0).then_some(())
     }
 }

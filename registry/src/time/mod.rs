@@ -1,6 +1,10 @@
 //! Instants and spans: UTC microseconds, read and written as ISO-8601. Called everywhere.
 
+mod fixed; // digits in fixed places
+
 use std::fmt;
+
+use self::fixed::{Fixed, six_digits};
 
 /// An instant in microseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,13 +129,9 @@ fn shortened(text: &str) -> String {
 /// The layout of nearly every row: `YYYY-MM-DD?hh:mm:ss`, then fraction and offset.
 fn read_fixed(bytes: &[u8]) -> Option<EventTime> {
     let (head, tail) = bytes.split_first_chunk::<19>()?;
-    let separators = [head[4], head[7], head[13], head[16]];
-    if separators != *b"--::" || !is_date_end(head[10]) {
-        return None;
-    }
-    let pair = |at: usize| two_digits(head[at], head[at + 1]);
-    let days = days_of_date(pair(0)? * 100 + pair(2)?, pair(5)?, pair(8)?)?;
-    let seconds = seconds_of_time(pair(11)?, pair(14)?, pair(17)?)?;
+    let fixed = Fixed::read(head)?;
+    let days = days_of_date(fixed.year, fixed.month, fixed.day)?;
+    let seconds = seconds_of_time(fixed.hour, fixed.minute, fixed.second)?;
     if let Some(fraction) = six_digits(tail) {
         // Four digits of a year are far from the last instant.
         return Some(EventTime((days * 86_400 + seconds) * SECOND + fraction));
@@ -168,21 +168,6 @@ fn read_general(bytes: &[u8]) -> Option<EventTime> {
 
 fn is_date_end(byte: u8) -> bool {
     matches!(byte, b'T' | b't' | b' ')
-}
-
-fn two_digits(tens: u8, ones: u8) -> Option<i64> {
-    let both = tens.is_ascii_digit() && ones.is_ascii_digit();
-    both.then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
-}
-
-/// `.123456` and nothing else, which is what other engines write.
-fn six_digits(tail: &[u8]) -> Option<i64> {
-    let digits: &[u8; 6] = tail.strip_prefix(b".")?.try_into().ok()?;
-    let mut micros = 0;
-    for pair in digits.as_chunks::<2>().0 {
-        micros = micros * 100 + two_digits(pair[0], pair[1])?;
-    }
-    Some(micros)
 }
 
 fn seconds_of_time(hour: i64, minute: i64, second: i64) -> Option<i64> {
@@ -276,21 +261,26 @@ impl Reader<'_> {
     }
 }
 
-/// Days since 1970-01-01 of a date in the proleptic Gregorian calendar. Years are counted
-/// from March, so that the leap day is the last of its year.
+/// Days since 1970-01-01 of a date in the proleptic Gregorian calendar, in years of six digits.
+/// Years are counted from March, so that the leap day is the last of its year.
 fn days_of_date(year: i64, month: i64, day: i64) -> Option<i64> {
+    // In eras of 400 years, from so long ago that there is no year before.
+    let year = (year + ERAS * 400) as u32;
     if !(1..=12).contains(&month) || !(1..=days_in_month(year, month)).contains(&day) {
         return None;
     }
     let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * ((month as u32 + 9) % 12) + 2) / 5 + day as u32 - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    Some(era * 146_097 + day_of_era - 719_468)
+    Some((i64::from(era) - ERAS) * 146_097 + i64::from(day_of_era) - 719_468)
 }
 
-fn days_in_month(year: i64, month: i64) -> i64 {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+/// Before year 0, in front of all that is written in six digits.
+const ERAS: i64 = 2_500;
+
+fn days_in_month(year: u32, month: i64) -> i64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
         2 if leap => 29,
         2 => 28,
@@ -342,6 +332,18 @@ mod tests {
             let fixed = read_fixed(text.as_bytes());
             prop_assert!(fixed.is_some());
             prop_assert_eq!(fixed, read_general(text.as_bytes()));
+        }
+
+        #[test]
+        fn a_changed_byte_is_read_by_both_layouts_or_by_none(
+            seconds in -62_000_000_000i64..253_000_000_000, fraction in "(\\.[0-9]{6})?",
+            at: prop::sample::Index, byte in prop_oneof!["[0-9:.T -]", "."],
+        ) {
+            let mut text = EventTime(seconds * SECOND).to_string()[..19].to_owned().into_bytes();
+            text.extend_from_slice(fraction.as_bytes());
+            let at = at.index(text.len());
+            text.splice(at..=at, byte.bytes());
+            prop_assert_eq!(EventTime::read(&text), read_general(&text));
         }
 
         #[test]
