@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray};
 use arrow::compute;
 use arrow::datatypes::{DataType, Int32Type};
 use hashbrown::HashMap;
+use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::fold::Columns;
@@ -238,6 +239,18 @@ fn of_texts(keys: &ArrayRef, interner: &Mutex<Interner>, find: Find) -> Result<V
     Ok(texts
         .map(|key| find(&mut interner, key.unwrap_or_default()))
         .collect())
+}
+
+/// The keys in order, and the place of each entity in it.
+pub(crate) fn by_key(names: &[Arc<str>]) -> (Vec<Arc<str>>, Vec<u32>) {
+    let mut order: Vec<u32> = (0..names.len() as u32).collect();
+    order.par_sort_by(|&a, &b| names[a as usize].cmp(&names[b as usize]));
+    let mut ranks = vec![0; names.len()];
+    for (rank, &entity) in order.iter().enumerate() {
+        ranks[entity as usize] = rank as u32;
+    }
+    let sorted = order.iter().map(|&entity| names[entity as usize].clone());
+    (sorted.collect(), ranks)
 }
 
 /// What is shared, whatever became of other threads.

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::fold::GroupFold;
 use crate::history::{History, Sorter};
 use crate::job::Job;
-use crate::piece::Piece;
+use crate::piece::{Piece, by_key};
 use crate::reading::{Reading, Rows};
 
 /// Of the memory for rows and states, what the rows of a range may take: they are joined by
@@ -159,16 +159,4 @@ impl Scatter {
         }
         Ok(())
     }
-}
-
-/// The keys in order, and the place of each entity in it.
-fn by_key(names: &[Arc<str>]) -> (Vec<Arc<str>>, Vec<u32>) {
-    let mut order: Vec<u32> = (0..names.len() as u32).collect();
-    order.par_sort_by(|&a, &b| names[a as usize].cmp(&names[b as usize]));
-    let mut ranks = vec![0; names.len()];
-    for (rank, &entity) in order.iter().enumerate() {
-        ranks[entity as usize] = rank as u32;
-    }
-    let sorted = order.iter().map(|&entity| names[entity as usize].clone());
-    (sorted.collect(), ranks)
 }

@@ -36,8 +36,9 @@ pub struct TrainingSet {
 pub fn materialize(
     job: &Job<'_>,
     service: &FeatureService,
-    rows: Rows,
+    mut rows: Rows,
 ) -> Result<TrainingSet, Error> {
+    rows.spine.sort_keys();
     let mut fills = Vec::new();
     let mut placed: Vec<(usize, Field, ArrayRef)> = Vec::new();
     for part in features::by_group(job, service)? {

@@ -8,16 +8,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
 use serde_json::Value as Json;
 
 use super::{DATA, DatasetName, Envelope, FORMAT, MANIFEST, Paths, versions};
 use crate::directory::{BuilderLock, DataDir};
-use crate::offline::{Holds, write_parquet};
+use crate::offline::TableWriter;
 use crate::publish::{AtomicFile, create_directory, sync_directory, write_atomic};
 use crate::versions::Staged;
 use crate::{Error, Result};
@@ -25,8 +24,7 @@ use crate::{Error, Result};
 /// A training set under construction; nothing stays of it unless it is published.
 pub struct DatasetWriter {
     place: Place,
-    path: PathBuf,
-    writer: ArrowWriter<Hashing<Output>>,
+    table: TableWriter<Hashing<Output>>,
     rows: u64,
 }
 
@@ -66,7 +64,7 @@ impl DatasetWriter {
         let paths = Paths::of(directory, name)?;
         let path = paths.data.clone();
         let output = Output::Atomic(AtomicFile::create(path.clone())?);
-        DatasetWriter::begin(Place::Alone(paths), path, output, schema)
+        DatasetWriter::begin(Place::Alone(paths), &path, output, schema)
     }
 
     /// Begins the next version of a named set.
@@ -80,20 +78,18 @@ impl DatasetWriter {
         let path = staged.path().join(DATA);
         let file = File::create(&path).map_err(Error::io("create", &path))?;
         let place = Place::Version(name.to_owned(), staged);
-        DatasetWriter::begin(place, path, Output::Staged(file), schema)
+        DatasetWriter::begin(place, &path, Output::Staged(file), schema)
     }
 
     fn begin(
         place: Place,
-        path: PathBuf,
+        path: &Path,
         output: Output,
         schema: SchemaRef,
     ) -> Result<DatasetWriter> {
-        let writer = write_parquet(Hashing::new(output), &path, schema, Holds::Columns)?;
         Ok(DatasetWriter {
             place,
-            path,
-            writer,
+            table: TableWriter::begin(Hashing::new(output), path, schema)?,
             rows: 0,
         })
     }
@@ -101,14 +97,12 @@ impl DatasetWriter {
     /// Appends rows.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        let written = self.writer.write(batch);
-        written.map_err(Error::parquet("write", &self.path))
+        self.table.write(batch)
     }
 
     /// Ends the data.
     pub fn finish(self) -> Result<Written> {
-        let hashing = self.writer.into_inner();
-        let hashing = hashing.map_err(Error::parquet("finish", &self.path))?;
+        let hashing = self.table.finish()?;
         Ok(Written {
             place: self.place,
             output: hashing.inner,

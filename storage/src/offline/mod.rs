@@ -3,6 +3,7 @@
 
 mod manifest; // what a version says of itself
 mod parquet_files; // how our Parquet files are written and read
+mod table; // a file whose columns are encoded in parallel
 mod version; // reads a version
 mod writer; // writes a version
 
@@ -17,7 +18,8 @@ use crate::versions::{Versions, versioned_names};
 
 pub(crate) use manifest::check_format;
 pub use manifest::{ColumnStatistics, ExpectationOutcome, InputFile, Manifest};
-pub(crate) use parquet_files::{Holds, collect, read_batches, write_parquet};
+pub(crate) use parquet_files::{collect, read_batches};
+pub(crate) use table::TableWriter;
 pub use version::{StateBatch, StateRow, States, Version};
 pub use writer::VersionWriter;
 

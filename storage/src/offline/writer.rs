@@ -10,20 +10,14 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
-};
-use parquet::errors::Result as ParquetResult;
-use parquet::file::writer::SerializedFileWriter;
-use rayon::prelude::*;
 
-use super::parquet_files::{Holds, ROW_GROUP_BYTES, ROW_GROUP_ROWS, write_parquet};
+use super::parquet_files::{Holds, write_parquet};
+use super::table::TableWriter;
 use super::version::{StateRow, Version};
 use super::{FEATURES, MANIFEST, Manifest, STATES};
 use crate::versions::Staged;
 use crate::{Error, Result};
 
-const FEATURE_BATCH_ROWS: usize = 8_192;
 const STATE_BATCH_ROWS: usize = 1_024;
 const STATE_BATCH_BYTES: usize = 16 << 20;
 
@@ -36,10 +30,7 @@ pub struct VersionWriter {
 }
 
 struct Features {
-    path: PathBuf,
-    file: SerializedFileWriter<File>,
-    columns: ArrowRowGroupWriterFactory,
-    row_groups: usize,
+    table: TableWriter<File>,
     last_key: Option<ArrayRef>, // one element
     rows: u64,
 }
@@ -76,14 +67,8 @@ impl VersionWriter {
     fn features(&mut self, schema: SchemaRef) -> Result<()> {
         let path = self.staged.path().join(FEATURES);
         let file = File::create(&path).map_err(Error::io("create", &path))?;
-        let (file, columns) = write_parquet(file, &path, schema, Holds::Columns)?
-            .into_serialized_writer()
-            .map_err(Error::parquet("create", &path))?;
         self.features = Some(Features {
-            path,
-            file,
-            columns,
-            row_groups: 0,
+            table: TableWriter::begin(file, &path, schema)?,
             last_key: None,
             rows: 0,
         });
@@ -152,39 +137,15 @@ impl Features {
         }
         let key = batch.column(0);
         self.check_ascending(batch.schema().field(0).name(), key)?;
-        let most = rows_of_a_group(batch);
-        for first in (0..batch.num_rows()).step_by(most) {
-            let rows = most.min(batch.num_rows() - first);
-            self.write_row_group(&batch.slice(first, rows))
-                .map_err(Error::parquet("write", &self.path))?;
-        }
+        self.table.write(batch)?;
         self.last_key = Some(key.slice(key.len() - 1, 1));
         self.rows += batch.num_rows() as u64;
         Ok(())
     }
 
-    /// Every column is encoded for itself: a field is one column of the file, for structs are
-    /// no features.
-    fn write_row_group(&mut self, batch: &RecordBatch) -> ParquetResult<()> {
-        let writers = self.columns.create_column_writers(self.row_groups)?;
-        let encoded = writers
-            .into_par_iter()
-            .zip(batch.schema().fields().par_iter())
-            .zip(batch.columns())
-            .map(|((writer, field), column)| encode(writer, field, column))
-            .collect::<ParquetResult<Vec<ArrowColumnChunk>>>()?;
-        let mut group = self.file.next_row_group()?;
-        for column in encoded {
-            column.append_to_row_group(&mut group)?;
-        }
-        group.close()?;
-        self.row_groups += 1;
-        Ok(())
-    }
-
     fn check_ascending(&self, name: &str, key: &ArrayRef) -> Result<()> {
         let refuse = |found: String| Error::KeyColumn {
-            path: self.path.clone(),
+            path: self.table.path().to_owned(),
             column: name.to_owned(),
             found,
         };
@@ -217,7 +178,7 @@ impl Features {
         };
         disorder.map_or(Ok(()), |(previous, key)| {
             Err(Error::KeyOrder {
-                target: self.path.display().to_string(),
+                target: self.table.path().display().to_string(),
                 previous,
                 key,
             })
@@ -225,31 +186,10 @@ impl Features {
     }
 
     fn close(self) -> Result<u64> {
-        let closed = self.file.close();
-        closed.map_err(Error::parquet("finish", &self.path))?;
-        size(&self.path)
+        let path = self.table.path().to_owned();
+        self.table.finish()?;
+        size(&path)
     }
-}
-
-/// A row group is kept whole until it is written.
-fn rows_of_a_group(batch: &RecordBatch) -> usize {
-    let bytes_of_a_row = batch.get_array_memory_size() / batch.num_rows().max(1);
-    (ROW_GROUP_BYTES / bytes_of_a_row.max(1)).clamp(1, ROW_GROUP_ROWS)
-}
-
-/// What the encoder keeps of a batch grows with it, so a column comes in slices.
-fn encode(
-    mut writer: ArrowColumnWriter,
-    field: &Field,
-    column: &ArrayRef,
-) -> ParquetResult<ArrowColumnChunk> {
-    for first in (0..column.len()).step_by(FEATURE_BATCH_ROWS) {
-        let rows = FEATURE_BATCH_ROWS.min(column.len() - first);
-        for leaf in compute_leaves(field, &column.slice(first, rows))? {
-            writer.write(&leaf)?;
-        }
-    }
-    writer.close()
 }
 
 impl States {
