@@ -67,7 +67,7 @@ impl Default for Layout {
         Layout {
             piece: 8 << 20,
             block: 512 << 10,
-            batch_rows: 8 << 10,
+            batch_rows: 16 << 10,
         }
     }
 }
