@@ -354,7 +354,14 @@ fn codes(array: &ArrayRef, categories: &[Arc<str>]) -> Result<Vec<u32>, Error> {
 /// What the value of each row comes to; `null` where there is none.
 fn by_key<T: Copy>(keys: &Int32Array, of_value: &[T], null: T) -> Vec<T> {
     let of_key = |key: i32| of_value.get(key as usize).copied().unwrap_or(null);
+    let mut of_byte = [null; 256];
     match keys.nulls() {
+        // Few values, as categories have: each row's is found without a branch.
+        None if of_value.len() <= of_byte.len() => {
+            of_byte[..of_value.len()].copy_from_slice(of_value);
+            let of_key = |&key: &i32| of_byte[usize::from(key as u8)];
+            keys.values().iter().map(of_key).collect()
+        }
         None => keys.values().iter().map(|&key| of_key(key)).collect(),
         Some(_) => keys.iter().map(|key| key.map_or(null, of_key)).collect(),
     }
