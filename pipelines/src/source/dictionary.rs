@@ -19,7 +19,7 @@ pub(super) struct DictionaryBuilder {
     offsets: Vec<i32>,
     text: Vec<u8>,
     /// Of each value.
-    ends: Vec<Ends>,
+    gists: Vec<Gist>,
     hasher: FixedState,
     /// The newest key: logs are often sorted by entity.
     newest: Option<i32>,
@@ -28,20 +28,20 @@ pub(super) struct DictionaryBuilder {
 /// Length, first and last eight bytes of a text: most texts are told from each other by them,
 /// and those of at most 16 bytes are nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Ends {
+struct Gist {
     length: u64,
     first: u64,
     last: u64,
 }
 
-impl Ends {
+impl Gist {
     #[inline]
-    fn of(text: &[u8]) -> Ends {
+    fn of(text: &[u8]) -> Gist {
         let (first, last) = match (text.first_chunk(), text.last_chunk()) {
             (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-            _ => Ends::of_few(text),
+            _ => Gist::of_few(text),
         };
-        Ends {
+        Gist {
             length: text.len() as u64,
             first,
             last,
@@ -64,7 +64,7 @@ impl Ends {
         }
     }
 
-    fn are_all(self) -> bool {
+    fn is_all(self) -> bool {
         self.length <= 16
     }
 }
@@ -77,7 +77,7 @@ impl DictionaryBuilder {
             ids: HashTable::new(),
             offsets: vec![0],
             text: Vec::new(),
-            ends: Vec::new(),
+            gists: Vec::new(),
             hasher: FixedState::default(),
             newest: None,
         }
@@ -101,32 +101,32 @@ impl DictionaryBuilder {
     }
 
     fn key_of(&mut self, text: &[u8]) -> Option<i32> {
-        let ends = Ends::of(text);
+        let gist = Gist::of(text);
         if let Some(key) = self.newest
-            && self.is(key, ends, text)
+            && self.is(key, gist, text)
         {
             return Some(key);
         }
-        let hash = hash(&self.hasher, ends, text);
-        if let Some(key) = self.ids.find(hash, |key| self.is(*key, ends, text)) {
+        let hash = hash(&self.hasher, gist, text);
+        if let Some(key) = self.ids.find(hash, |key| self.is(*key, gist, text)) {
             return Some(*key);
         }
         std::str::from_utf8(text).ok()?;
-        Some(self.add(hash, ends, text))
+        Some(self.add(hash, gist, text))
     }
 
     #[inline]
-    fn is(&self, key: i32, ends: Ends, text: &[u8]) -> bool {
-        let same = self.ends[key as usize] == ends;
-        same && (ends.are_all() || value(&self.offsets, &self.text, key) == text)
+    fn is(&self, key: i32, gist: Gist, text: &[u8]) -> bool {
+        let same = self.gists[key as usize] == gist;
+        same && (gist.is_all() || value(&self.offsets, &self.text, key) == text)
     }
 
-    fn add(&mut self, hashed: u64, ends: Ends, text: &[u8]) -> i32 {
-        let key = self.ends.len() as i32;
+    fn add(&mut self, hashed: u64, gist: Gist, text: &[u8]) -> i32 {
+        let key = self.gists.len() as i32;
         self.text.extend_from_slice(text);
         self.offsets.push(self.text.len() as i32);
-        self.ends.push(ends);
-        let (hasher, all, offsets, bytes) = (&self.hasher, &self.ends, &self.offsets, &self.text);
+        self.gists.push(gist);
+        let (hasher, all, offsets, bytes) = (&self.hasher, &self.gists, &self.offsets, &self.text);
         let rehash = |key: &i32| hash(hasher, all[*key as usize], value(offsets, bytes, *key));
         self.ids.insert_unique(hashed, key, rehash);
         key
@@ -145,15 +145,15 @@ impl DictionaryBuilder {
         let keys = std::mem::take(&mut self.keys);
         let keys = PrimitiveArray::<Int32Type>::try_new(keys.into(), self.nulls.finish())?;
         self.ids.clear();
-        self.ends.clear();
+        self.gists.clear();
         self.newest = None;
         Ok(Arc::new(DictionaryArray::try_new(keys, Arc::new(values))?))
     }
 }
 
-fn hash(hasher: &FixedState, ends: Ends, text: &[u8]) -> u64 {
-    if ends.are_all() {
-        hasher.hash_one(ends)
+fn hash(hasher: &FixedState, gist: Gist, text: &[u8]) -> u64 {
+    if gist.is_all() {
+        hasher.hash_one(gist)
     } else {
         hasher.hash_one(text)
     }
