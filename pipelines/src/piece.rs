@@ -255,7 +255,7 @@ fn of_texts(keys: &ArrayRef, interner: &Mutex<Interner>, find: Find) -> Result<V
 }
 
 /// The keys in order, and the place of each entity in it.
-pub(crate) fn by_key(names: &[Arc<str>]) -> (Vec<Arc<str>>, Vec<u32>) {
+pub(crate) fn by_name(names: &[Arc<str>]) -> (Vec<Arc<str>>, Vec<u32>) {
     let mut order: Vec<u32> = (0..names.len() as u32).collect();
     order.par_sort_by(|&a, &b| names[a as usize].cmp(&names[b as usize]));
     let mut ranks = vec![0; names.len()];

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::feature_columns::FeatureColumns;
 use crate::fold::{Events, GroupFold, GroupState};
 use crate::history::History;
-use crate::piece::by_key;
+use crate::piece::by_name;
 
 /// Entities that one thread answers at a time if they have no events.
 const WITHOUT_EVENTS: usize = 1024;
@@ -60,7 +60,7 @@ impl Spine {
     /// Brings the keys into order: rows of files that are sorted by key are then in order of
     /// entity as they stand.
     pub(crate) fn sort_keys(&mut self) {
-        let (names, ranks) = by_key(&self.names);
+        let (names, ranks) = by_name(&self.names);
         self.names = names;
         let ranked = |entity: &mut u32| *entity = ranks[*entity as usize];
         self.entities.iter_mut().for_each(ranked);

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::fold::GroupFold;
 use crate::history::{History, Sorter};
 use crate::job::Job;
-use crate::piece::{Piece, by_key};
+use crate::piece::{Piece, by_name};
 use crate::reading::{Reading, Rows};
 
 /// Of the memory for rows and states, what the rows of a range may take: they are joined by
@@ -54,7 +54,7 @@ struct Scatter {
 impl Spilled {
     /// Reads all there is of the entities met so far, which takes about so many bytes.
     pub(super) fn read(job: &Job<'_>, reading: &Reading<'_>, bytes: u64) -> Result<Spilled, Error> {
-        let (names, ranks) = by_key(reading.interner().names());
+        let (names, ranks) = by_name(reading.interner().names());
         let most = (job.memory as u64 / SHARE).max(1);
         let ranges = bytes.div_ceil(most).clamp(1, names.len().max(1) as u64);
         let size = names.len().div_ceil(ranges as usize).max(1);
