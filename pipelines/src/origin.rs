@@ -119,7 +119,7 @@ mod tests {
             start in 0usize..20,
         ) {
             let home = tempfile::tempdir().unwrap();
-            let mut log = Log::open(home.path(), LogOptions { segment_bytes: 200 }).unwrap();
+            let log = Log::open(home.path(), LogOptions { segment_bytes: 200 }).unwrap();
             let (mut wanted, mut from) = (BTreeMap::new(), None);
             for (number, origin) in records.iter().enumerate() {
                 let bytes = match origin {

@@ -163,6 +163,12 @@ pub enum Error {
         /// The log's directory.
         directory: PathBuf,
     },
+    /// A record of plain keys in the log cannot be read.
+    #[error("read a change of plain keys from the log: {reason}")]
+    PlainRecord {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A record is larger than a record may be.
     #[error("append a record of {bytes} bytes: the limit is {limit}")]
     RecordTooLarge {

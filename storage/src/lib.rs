@@ -38,8 +38,9 @@ pub use offline::{
     States, Version, VersionWriter,
 };
 pub use online::{
-    Bytes, Flush, FullRow, GenerationInfo, GenerationLoader, Merge, MergeError, Merged,
-    OnlineOptions, OnlineStore, View,
+    Bytes, Change, Field, Fields, Flush, FullRow, GenerationInfo, GenerationLoader, KeyKind, Merge,
+    MergeError, Merged, NEVER, OnlineOptions, OnlineStore, Replayed, Turn, Value as PlainValue,
+    View, Watcher,
 };
 pub use publish::{AtomicFile, read_if_there, write_atomic};
 pub use serving_log::{ServingLog, ServingLogOptions, read_serving_log};

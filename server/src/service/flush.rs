@@ -67,8 +67,9 @@ impl Inner {
         }
         // Under the writer's lock no event is between the log and its row.
         let flush = {
-            let writer = lock(&self.writer);
-            self.store.begin_flush(writer.log.end(), self.data_clock())
+            let _writer = lock(&self.writer);
+            self.store
+                .begin_flush(self.log.written(), self.data_clock())
         };
         Ok(flush.commit()?)
     }

@@ -22,7 +22,6 @@ pub(super) const MOST_STAGED: usize = 512 << 20;
 
 /// What only one thread at a time may touch.
 pub(super) struct Writer {
-    pub(super) log: Log,
     /// The instant of the newest event logged.
     pub(super) newest: EventTime,
 }
@@ -129,12 +128,14 @@ impl Service {
 
     /// Seals the log's segment: everything before the offset is in closed ones.
     pub fn close_segment(&self) -> Result<Offset, ServiceError> {
-        Ok(lock(&self.inner.writer).log.close_segment()?)
+        Ok(self.inner.log.close_segment()?)
     }
 
-    /// Reads the log's end and the newest rows as one: nothing is between log and rows.
+    /// The end of what the rows include: nothing is between log and rows, and a reader of the
+    /// log finds all of it.
     pub(super) fn log_end(&self) -> Offset {
-        lock(&self.inner.writer).log.end()
+        let _writer = lock(&self.inner.writer);
+        self.inner.log.written()
     }
 }
 
@@ -200,7 +201,7 @@ impl Inner {
 
     /// Appends every request's events, syncs once, folds them in the log's order, answers.
     fn write_group(&self, writer: &mut Writer, group: Vec<Request>) {
-        let logged = append(&mut writer.log, &group);
+        let logged = append(&self.log, &group);
         let offsets = match logged {
             Ok(offsets) => offsets,
             Err(error) => {
@@ -214,7 +215,7 @@ impl Inner {
                 return;
             }
         };
-        let end = writer.log.end();
+        let end = self.log.end();
         self.logged.append(end);
         for (request, offsets) in group.into_iter().zip(offsets) {
             let places = match request.wants_places {
@@ -246,7 +247,7 @@ impl Inner {
             let _ = request.answer.send(Ok(Written { folded, places }));
         }
         self.logged.fold(end);
-        self.hold_back(writer);
+        self.hold_back();
     }
 
     /// The places of logged events, whose positions are one past their offsets.
@@ -270,12 +271,12 @@ impl Inner {
 
     /// A flush that lags holds writers back: past the bound they wait for it, and then for one
     /// of their own.
-    fn hold_back(&self, writer: &Writer) {
+    pub(super) fn hold_back(&self) {
         if self.store.staged_bytes() > MOST_STAGED {
             self.store.await_flush();
         }
         if self.store.staged_bytes() > MOST_STAGED {
-            let flush = self.store.begin_flush(writer.log.end(), self.data_clock());
+            let flush = self.store.begin_flush(self.log.written(), self.data_clock());
             if let Err(error) = flush.commit() {
                 tracing::error!(%error, "changed rows were not flushed; they are in the log");
             }
@@ -304,18 +305,16 @@ impl Inner {
 }
 
 /// One sync for all requests of a group. Gives back the positions of their events.
-fn append(log: &mut Log, group: &[Request]) -> granary_storage::Result<Vec<Vec<u64>>> {
-    let mut positions = Vec::with_capacity(group.len());
-    for request in group {
-        let of_request: granary_storage::Result<Vec<u64>> = request
-            .payloads
-            .iter()
-            .map(|payload| Ok(log.append(Kind::Event, payload)?.0 + 1))
-            .collect();
-        positions.push(of_request?);
-    }
+fn append(log: &Log, group: &[Request]) -> granary_storage::Result<Vec<Vec<u64>>> {
+    let payloads = group.iter().flat_map(|request| &request.payloads);
+    let records = payloads.map(|payload| (Kind::Event, payload.as_slice()));
+    let mut offsets = log.append_all(records)?.into_iter();
     log.sync()?;
-    Ok(positions)
+    let mut positions = |request: &Request| {
+        let offsets = offsets.by_ref().take(request.payloads.len());
+        offsets.map(|offset| offset.0 + 1).collect()
+    };
+    Ok(group.iter().map(&mut positions).collect())
 }
 
 /// A lock whose holder panicked still guards whole data: every change is made in one step.

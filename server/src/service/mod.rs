@@ -43,7 +43,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use granary_pipelines::text::Embedder;
 use granary_registry::{EventTime, Span};
-use granary_storage::{DataDir, OnlineStore, ServerLock, View};
+use granary_storage::{DataDir, Log, OnlineStore, ServerLock, View};
 
 use self::definition::Definition;
 use self::generation::Generation;
@@ -70,6 +70,7 @@ struct Inner {
     /// Requests whose events wait to be logged.
     waiting: Mutex<Vec<Request>>,
     writer: Mutex<Writer>,
+    log: Log,
     /// One microsecond past the newest event folded.
     data_clock: AtomicI64,
     wall: WallClock,

@@ -89,7 +89,8 @@ impl Service {
             generation: RwLock::new(generation),
             model: RwLock::new(None),
             waiting: Mutex::new(Vec::new()),
-            writer: Mutex::new(Writer { log, newest: clock }),
+            writer: Mutex::new(Writer { newest: clock }),
+            log,
             data_clock: AtomicI64::new(clock.0),
             wall: options.wall,
             max_future: options.max_future,
@@ -115,7 +116,7 @@ impl Inner {
     /// Folds in what was acknowledged after the last flush: exactly once, because the offset
     /// was stored together with the rows.
     fn replay(&self, flushed: Offset) -> Result<(), ServiceError> {
-        let end = super::ingest::lock(&self.writer).log.end();
+        let end = self.log.end();
         self.logged.fold(end);
         let Some(generation) = self.generation() else {
             return Ok(());

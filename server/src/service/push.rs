@@ -93,7 +93,7 @@ impl Service {
         loader.settle()?;
         let mut rows = LoadedRows::new(&mut loader, &generation);
         let writer = lock(&self.inner.writer);
-        let end = writer.log.end();
+        let end = self.inner.log.written();
         caught_up.add(catch_up(
             &generation.serving,
             &log,

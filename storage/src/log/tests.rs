@@ -27,7 +27,7 @@ fn read_all(directory: &Path, from: Offset, end: Option<Offset>) -> Result<Vec<O
 }
 
 /// Appends groups with one sync each; returns the records and the ends of the groups.
-fn write_groups(log: &mut Log, groups: &[Vec<(Kind, Vec<u8>)>]) -> (Vec<Owned>, Vec<u64>) {
+fn write_groups(log: &Log, groups: &[Vec<(Kind, Vec<u8>)>]) -> (Vec<Owned>, Vec<u64>) {
     let (mut records, mut ends) = (Vec::new(), Vec::new());
     for group in groups {
         for (kind, payload) in group {
@@ -68,9 +68,9 @@ proptest! {
         let options = if small { SMALL } else { LogOptions::default() };
         let mut expected = Vec::new();
         for part in &parts {
-            let mut log = Log::open(home.path(), options).unwrap();
+            let log = Log::open(home.path(), options).unwrap();
             prop_assert_eq!(log.torn_tail(), None);
-            expected.extend(write_groups(&mut log, part).0);
+            expected.extend(write_groups(&log, part).0);
             prop_assert_eq!(log.end(), log.synced());
         }
         let end = Log::open(home.path(), options).unwrap().end();
@@ -85,8 +85,8 @@ proptest! {
     #[test]
     fn cut_anywhere_exactly_the_whole_records_before_the_cut_remain(groups in groups(), cut in any::<prop::sample::Index>()) {
         let home = tempfile::tempdir().unwrap();
-        let mut log = Log::open(home.path(), LogOptions::default()).unwrap();
-        let (mut expected, _) = write_groups(&mut log, &groups);
+        let log = Log::open(home.path(), LogOptions::default()).unwrap();
+        let (mut expected, _) = write_groups(&log, &groups);
         drop(log);
         let path = last_segment(home.path());
         let length = fs::metadata(&path).unwrap().len();
@@ -96,7 +96,7 @@ proptest! {
         let kept = cut - SEGMENT_HEADER as u64;
         expected.retain(|(offset, _, payload)| offset.0 + (RECORD_HEADER + payload.len()) as u64 <= kept);
         prop_assert_eq!(read_all(home.path(), Offset(0), None).unwrap(), expected.clone());
-        let mut log = Log::open(home.path(), LogOptions::default()).unwrap();
+        let log = Log::open(home.path(), LogOptions::default()).unwrap();
         let torn = log.torn_tail().map_or(0, |torn| torn.bytes);
         prop_assert_eq!(log.end().0 + torn, kept);
 
@@ -113,8 +113,8 @@ proptest! {
     ) {
         let home = tempfile::tempdir().unwrap();
         let options = if small { SMALL } else { LogOptions::default() };
-        let mut log = Log::open(home.path(), options).unwrap();
-        let (expected, ends) = write_groups(&mut log, &groups);
+        let log = Log::open(home.path(), options).unwrap();
+        let (expected, ends) = write_groups(&log, &groups);
         let end = log.end();
         drop(log);
         let mut files: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -144,8 +144,8 @@ proptest! {
     #[test]
     fn a_hole_in_a_group_that_was_never_synced_is_a_torn_tail(groups in groups(), lost in groups(), hole in any::<prop::sample::Index>()) {
         let home = tempfile::tempdir().unwrap();
-        let mut log = Log::open(home.path(), LogOptions::default()).unwrap();
-        let (expected, _) = write_groups(&mut log, &groups);
+        let log = Log::open(home.path(), LogOptions::default()).unwrap();
+        let (expected, _) = write_groups(&log, &groups);
         let synced = log.synced();
         for (kind, payload) in lost.iter().flatten() {
             log.append(*kind, payload).unwrap();
@@ -170,7 +170,7 @@ proptest! {
 #[test]
 fn segments_close_and_drop_and_the_end_survives() {
     let home = tempfile::tempdir().unwrap();
-    let mut log = Log::open(home.path(), LogOptions::default()).unwrap();
+    let log = Log::open(home.path(), LogOptions::default()).unwrap();
     log.append(Kind::Event, b"one").unwrap();
     let closed = log.close_segment().unwrap();
     assert_eq!(
@@ -200,7 +200,7 @@ fn segments_close_and_drop_and_the_end_survives() {
         [(second, Kind::Event, b"two".to_vec())]
     );
     drop(log);
-    let mut log = Log::open(home.path(), LogOptions::default()).unwrap();
+    let log = Log::open(home.path(), LogOptions::default()).unwrap();
     assert_eq!(log.end(), end);
     log.close_segment().unwrap();
     log.drop_before(end).unwrap();
@@ -214,7 +214,7 @@ fn segments_close_and_drop_and_the_end_survives() {
 #[test]
 fn a_failed_write_poisons_the_log_until_it_is_reopened() {
     let home = tempfile::tempdir().unwrap();
-    let mut log = Log::open(home.path(), LogOptions::default()).unwrap();
+    let log = Log::open(home.path(), LogOptions::default()).unwrap();
     log.append(Kind::Event, b"kept").unwrap();
     let synced = log.sync().unwrap();
     log.append(Kind::Event, b"lost").unwrap();
@@ -246,7 +246,7 @@ fn a_failed_write_poisons_the_log_until_it_is_reopened() {
 #[test]
 fn too_large_a_record_is_refused_and_harms_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let mut log = Log::open(home.path(), LogOptions::default()).unwrap();
+    let log = Log::open(home.path(), LogOptions::default()).unwrap();
     let error = log
         .append(Kind::Plain, &vec![0; MAX_PAYLOAD + 1])
         .unwrap_err();
@@ -270,7 +270,7 @@ fn too_large_a_record_is_refused_and_harms_nothing() {
 #[test]
 fn a_missing_segment_and_an_offset_past_the_end_are_errors() {
     let home = tempfile::tempdir().unwrap();
-    let mut log = Log::open(home.path(), LogOptions::default()).unwrap();
+    let log = Log::open(home.path(), LogOptions::default()).unwrap();
     for payload in [b"one", b"two", b"six"] {
         log.append(Kind::Event, payload).unwrap();
         log.close_segment().unwrap();
@@ -296,7 +296,7 @@ fn a_missing_segment_and_an_offset_past_the_end_are_errors() {
 #[test]
 fn a_reader_beside_a_living_writer_sees_a_growing_prefix() {
     let home = tempfile::tempdir().unwrap();
-    let mut log = Log::open(
+    let log = Log::open(
         home.path(),
         LogOptions {
             segment_bytes: 4096,

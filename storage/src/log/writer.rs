@@ -4,6 +4,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::{MAX_PAYLOAD, RECORD_HEADER, SEGMENT_HEADER, encode_record};
 use super::reader::{Verdict, judge};
@@ -40,19 +42,36 @@ pub struct TornTail {
     pub bytes: u64,
 }
 
-/// The writing end of a log.
+/// The writing end of a log, shared by threads. Appending waits for no sync.
 #[derive(Debug)]
 pub struct Log {
     directory: PathBuf,
     options: LogOptions,
+    tail: Mutex<Tail>,
+    /// Held by the one thread that syncs; taken before `tail`.
+    syncing: Mutex<()>,
+    synced: AtomicU64,
+    torn: Option<TornTail>,
+}
+
+/// The segment being written, and what is still to be written to it.
+#[derive(Debug)]
+struct Tail {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     base: u64,
     end: u64,
-    synced: u64,
     buffer: Vec<u8>, // appended, not yet written
-    poisoned: bool,
-    torn: Option<TornTail>,
+    health: Health,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Well,
+    /// A write failed and was undone; what was appended waits for one that succeeds.
+    Stalled,
+    /// A write failed and could not be undone, or a sync failed: what is on disk is unknown.
+    Poisoned,
 }
 
 impl Log {
@@ -74,16 +93,20 @@ impl Log {
         let file = append_to(&path)?;
         // What an earlier process wrote without syncing counts as synced from here on.
         file.sync_all().map_err(Error::io("sync", &path))?;
+        let tail = Tail {
+            path,
+            file: Arc::new(file),
+            base,
+            end,
+            buffer: Vec::new(),
+            health: Health::Well,
+        };
         Ok(Log {
             directory,
             options,
-            path,
-            file,
-            base,
-            end,
-            synced: end,
-            buffer: Vec::new(),
-            poisoned: false,
+            tail: Mutex::new(tail),
+            syncing: Mutex::new(()),
+            synced: AtomicU64::new(end),
             torn,
         })
     }
@@ -95,83 +118,167 @@ impl Log {
 
     /// The end of what was appended; a reader may not see all of it yet.
     pub fn end(&self) -> Offset {
-        Offset(self.end)
+        Offset(self.tail().end)
+    }
+
+    /// The end of what a reader of the files finds, which is all that was appended unless the
+    /// disk refuses it.
+    pub fn written(&self) -> Offset {
+        let mut tail = self.tail();
+        if tail.health != Health::Poisoned && tail.write().is_err() {
+            tracing::debug!("the end of the log waits for room on the disk");
+        }
+        Offset(tail.end - tail.buffer.len() as u64)
     }
 
     /// The end of what a crash cannot take back.
     pub fn synced(&self) -> Offset {
-        Offset(self.synced)
+        Offset(self.synced.load(Ordering::Acquire))
+    }
+
+    /// An error if nothing can be appended at the moment. After a full disk this tries again
+    /// to write what waits.
+    pub fn ready(&self) -> Result<()> {
+        let mut tail = self.tail();
+        match tail.health {
+            Health::Well => Ok(()),
+            Health::Stalled => tail.write(),
+            Health::Poisoned => Err(self.poisoned()),
+        }
     }
 
     /// Appends a record in memory and returns where it begins. Nothing may be acknowledged
-    /// before the next [`sync`](Log::sync).
-    pub fn append(&mut self, kind: Kind, payload: &[u8]) -> Result<Offset> {
-        self.refuse_if_poisoned()?;
+    /// before the next [`write`](Log::write) or [`sync`](Log::sync).
+    pub fn append(&self, kind: Kind, payload: &[u8]) -> Result<Offset> {
+        let mut tail = self.tail();
+        self.refuse_if_poisoned(&tail)?;
+        self.make_room(&mut tail)?;
+        let offset = self.encode(&mut tail, kind, payload)?;
+        if tail.buffer.len() >= BUFFER_BYTES {
+            tail.write()?;
+        }
+        Ok(offset)
+    }
+
+    /// Appends all of the records or, if they cannot be written, none. Returns where each
+    /// begins.
+    pub fn append_all<'r>(
+        &self,
+        records: impl IntoIterator<Item = (Kind, &'r [u8])>,
+    ) -> Result<Vec<Offset>> {
+        let mut tail = self.tail();
+        self.refuse_if_poisoned(&tail)?;
+        tail.write()?;
+        self.make_room(&mut tail)?;
+        let before = tail.end;
+        let appended = self.write_all(&mut tail, records);
+        if appended.is_err() {
+            tail.cut(before);
+        }
+        appended
+    }
+
+    fn write_all<'r>(
+        &self,
+        tail: &mut Tail,
+        records: impl IntoIterator<Item = (Kind, &'r [u8])>,
+    ) -> Result<Vec<Offset>> {
+        let mut offsets = Vec::new();
+        for (kind, payload) in records {
+            offsets.push(self.encode(tail, kind, payload)?);
+            if tail.buffer.len() >= BUFFER_BYTES {
+                tail.write()?;
+            }
+        }
+        tail.write()?;
+        Ok(offsets)
+    }
+
+    fn encode(&self, tail: &mut Tail, kind: Kind, payload: &[u8]) -> Result<Offset> {
         if payload.len() > MAX_PAYLOAD {
             return Err(Error::RecordTooLarge {
                 bytes: payload.len(),
                 limit: MAX_PAYLOAD,
             });
         }
-        if self.end - self.base >= self.options.segment_bytes {
-            self.close_segment()?;
-        }
-        if u32::try_from(self.end - self.synced).is_err() {
-            self.sync()?;
-        }
-        let offset = self.end;
-        // At most u32::MAX by the sync above.
-        let unsynced = (offset - self.synced) as u32;
-        encode_record(&mut self.buffer, offset, unsynced, kind, payload);
-        self.end += (RECORD_HEADER + payload.len()) as u64;
-        if self.buffer.len() >= BUFFER_BYTES {
-            self.write()?;
-        }
+        let offset = tail.end;
+        let unsynced = u32::try_from(offset - self.synced().0).unwrap_or(u32::MAX);
+        encode_record(&mut tail.buffer, offset, unsynced, kind, payload);
+        tail.end += (RECORD_HEADER + payload.len()) as u64;
         Ok(Offset(offset))
     }
 
     /// Hands everything appended to the operating system: it outlives this process, not a
-    /// power failure.
-    pub fn write(&mut self) -> Result<()> {
-        self.refuse_if_poisoned()?;
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let written = self.file.write_all(&self.buffer);
-        self.buffer.clear();
-        self.poison_on_error("write", written)
+    /// power failure. After an error the records wait for the next call.
+    pub fn write(&self) -> Result<Offset> {
+        let mut tail = self.tail();
+        self.refuse_if_poisoned(&tail)?;
+        tail.write()?;
+        Ok(Offset(tail.end))
     }
 
     /// Makes everything appended durable, with one sync, and returns its end.
-    pub fn sync(&mut self) -> Result<Offset> {
-        self.write()?;
-        if self.synced < self.end {
-            let synced = self.file.sync_data();
-            self.poison_on_error("sync", synced)?;
-            self.synced = self.end;
+    pub fn sync(&self) -> Result<Offset> {
+        let _alone = lock(&self.syncing);
+        let (file, path, end) = {
+            let mut tail = self.tail();
+            self.refuse_if_poisoned(&tail)?;
+            tail.write()?;
+            (Arc::clone(&tail.file), tail.path.clone(), tail.end)
+        };
+        if self.synced().0 < end {
+            // Others append meanwhile. A segment that ends meanwhile is synced by whoever ends it.
+            if let Err(error) = file.sync_data() {
+                self.tail().health = Health::Poisoned;
+                return Err(Error::io("sync", &path)(error));
+            }
+            self.synced.fetch_max(end, Ordering::AcqRel);
         }
-        Ok(Offset(self.end))
+        Ok(Offset(end))
     }
 
     /// Syncs and begins another segment, unless the current one is empty. Everything before
     /// the returned offset lies in closed segments.
-    pub fn close_segment(&mut self) -> Result<Offset> {
-        self.sync()?;
-        if self.end > self.base {
-            let begun = segments::create(&self.directory, self.end).and_then(|()| {
-                let path = segments::path_of(&self.directory, self.end);
-                Ok((append_to(&path)?, path))
-            });
-            self.poisoned = begun.is_err();
-            (self.file, self.path) = begun?;
-            self.base = self.end;
+    pub fn close_segment(&self) -> Result<Offset> {
+        let mut tail = self.tail();
+        self.refuse_if_poisoned(&tail)?;
+        self.begin_segment(&mut tail)?;
+        Ok(Offset(tail.end))
+    }
+
+    /// Ends a segment that is long enough. Not within a group, which must stay in one file to
+    /// be undone.
+    fn make_room(&self, tail: &mut Tail) -> Result<()> {
+        if tail.end - tail.base >= self.options.segment_bytes {
+            self.begin_segment(tail)?;
         }
-        Ok(Offset(self.end))
+        Ok(())
+    }
+
+    fn begin_segment(&self, tail: &mut Tail) -> Result<()> {
+        tail.write()?;
+        if self.synced().0 < tail.end {
+            let synced = tail.file.sync_data();
+            if let Err(error) = synced {
+                tail.health = Health::Poisoned;
+                return Err(Error::io("sync", &tail.path)(error));
+            }
+            self.synced.fetch_max(tail.end, Ordering::AcqRel);
+        }
+        if tail.end > tail.base {
+            segments::create(&self.directory, tail.end)?;
+            let path = segments::path_of(&self.directory, tail.end);
+            tail.file = Arc::new(append_to(&path)?);
+            tail.path = path;
+            tail.base = tail.end;
+        }
+        Ok(())
     }
 
     /// Removes the closed segments that lie wholly below an offset; the current one stays.
     /// Returns how many were removed.
-    pub fn drop_before(&mut self, offset: Offset) -> Result<usize> {
+    pub fn drop_before(&self, offset: Offset) -> Result<usize> {
+        let _alone = lock(&self.syncing);
         let bases = segments::bases(&self.directory)?;
         let below: Vec<u64> = bases
             .windows(2)
@@ -189,30 +296,69 @@ impl Log {
         Ok(below.len())
     }
 
-    fn refuse_if_poisoned(&self) -> Result<()> {
-        if self.poisoned {
-            return Err(Error::LogPoisoned {
-                directory: self.directory.clone(),
-            });
-        }
-        Ok(())
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        lock(&self.tail)
     }
 
-    /// After a failed write or sync nobody knows what reached the disk; only reading the file
-    /// again can tell, which is what opening the log does.
-    fn poison_on_error(
-        &mut self,
-        operation: &'static str,
-        outcome: std::io::Result<()>,
-    ) -> Result<()> {
-        self.poisoned = outcome.is_err();
-        outcome.map_err(Error::io(operation, &self.path))
+    fn refuse_if_poisoned(&self, tail: &Tail) -> Result<()> {
+        match tail.health {
+            Health::Poisoned => Err(self.poisoned()),
+            Health::Well | Health::Stalled => Ok(()),
+        }
+    }
+
+    fn poisoned(&self) -> Error {
+        Error::LogPoisoned {
+            directory: self.directory.clone(),
+        }
     }
 
     #[cfg(test)]
-    pub(super) fn replace_file(&mut self, file: File) {
-        self.file = file;
+    pub(super) fn replace_file(&self, file: File) {
+        self.tail().file = Arc::new(file);
     }
+}
+
+impl Tail {
+    fn write(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.file.as_ref().write_all(&self.buffer) {
+            self.cut_file(self.end - self.buffer.len() as u64);
+            return Err(Error::io("write", &self.path)(error));
+        }
+        self.buffer.clear();
+        self.health = Health::Well;
+        Ok(())
+    }
+
+    /// Undoes appending: nothing after the offset was acknowledged.
+    fn cut(&mut self, end: u64) {
+        self.buffer.clear();
+        self.end = end;
+        self.cut_file(end);
+        if self.health == Health::Stalled {
+            self.health = Health::Well;
+        }
+    }
+
+    /// Takes half a write off the file. A file that cannot even be cut is in an unknown state,
+    /// and only reading it again can tell, which is what opening the log does.
+    fn cut_file(&mut self, end: u64) {
+        let cut = self
+            .file
+            .set_len(SEGMENT_HEADER as u64 + end.saturating_sub(self.base));
+        self.health = match cut {
+            Ok(()) if self.health != Health::Poisoned => Health::Stalled,
+            _ => Health::Poisoned,
+        };
+    }
+}
+
+/// A lock whose holder panicked still guards a whole tail: records are encoded in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn append_to(path: &Path) -> Result<File> {

@@ -65,11 +65,10 @@ pub(super) struct Changes<V> {
     bytes: AtomicUsize,
 }
 
-/// One layer: the changes of rows, which belong to a generation, and of plain keys.
+/// One layer: the changes of rows, which belong to a generation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer {
     pub(super) rows: Arc<Changes<Row>>,
-    pub(super) plain: Arc<Changes<Arc<[u8]>>>,
 }
 
 impl Staged for Row {
@@ -85,16 +84,6 @@ impl Staged for Row {
         if let Vectors::Below = self.vectors {
             self.vectors = older.map_or(Vectors::None, |older| older.vectors.clone());
         }
-        self
-    }
-}
-
-impl Staged for Arc<[u8]> {
-    fn size(&self) -> usize {
-        self.len()
-    }
-
-    fn over(self, _older: Option<&Self>) -> Self {
         self
     }
 }
@@ -244,7 +233,7 @@ impl<V: Staged> Changes<V> {
 
 impl Layer {
     pub(super) fn bytes(&self) -> usize {
-        self.rows.bytes() + self.plain.bytes()
+        self.rows.bytes()
     }
 
     /// Whether this is the very same layer.

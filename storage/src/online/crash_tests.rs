@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use granary_registry::EventTime;
 use redb::StorageBackend;
 
+use super::testing::PlainKeys;
 use super::*;
 use crate::log::Offset;
 
@@ -15,6 +16,7 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 const OPTIONS: OnlineOptions = OnlineOptions {
     cache_bytes: 1 << 20,
+    keys_bytes: 1 << 20,
 };
 
 /// A file in memory that knows what a crash would leave of it.
@@ -125,7 +127,7 @@ struct Contents {
     plain: Map,
 }
 
-fn contents(store: &OnlineStore) -> Contents {
+fn contents(plain: &PlainKeys, store: &OnlineStore) -> Contents {
     let view = store.view();
     let copy = |found: Vec<(Vec<u8>, Bytes)>| -> Map {
         found
@@ -146,7 +148,7 @@ fn contents(store: &OnlineStore) -> Contents {
         log_offset: view.log_offset().0,
         rows,
         vectors,
-        plain: copy(view.scan_plain(None, usize::MAX).unwrap()),
+        plain: plain.all(store, None, usize::MAX).into_iter().collect(),
     }
 }
 
@@ -158,7 +160,8 @@ fn key(number: u64) -> Vec<u8> {
 /// when the crash came.
 fn run(backend: &CrashBackend) -> (Vec<Contents>, usize) {
     let store = OnlineStore::open_with_backend(backend.clone(), OPTIONS).unwrap();
-    let mut left = vec![Contents::default(), contents(&store)];
+    let plain = PlainKeys::new();
+    let mut left = vec![Contents::default(), contents(&plain, &store)];
     let mut returned = usize::from(backend.image().is_none());
     let mut offset = 0;
     for round in 0..3_u64 {
@@ -174,14 +177,14 @@ fn run(backend: &CrashBackend) -> (Vec<Contents>, usize) {
                 .unwrap();
             // The old generation lives on between two chunks.
             offset += 1;
-            store.stage_plain(&key(offset), Some(b"plain")).unwrap();
+            plain.set(&store, &key(offset), Some(b"plain"));
             if round > 0 {
                 store
                     .stage(round, &key(offset * 7), &offset.to_le_bytes(), None)
                     .unwrap();
             }
             store.flush(Offset(offset), EventTime(0)).unwrap();
-            left.push(contents(&store));
+            left.push(contents(&plain, &store));
             returned += usize::from(backend.image().is_none());
         }
         loader
@@ -189,16 +192,14 @@ fn run(backend: &CrashBackend) -> (Vec<Contents>, usize) {
             .unwrap();
         loader.remove(&key(round)).unwrap();
         offset += 1;
-        store
-            .stage_plain(&key(offset), Some(b"published along"))
-            .unwrap();
+        plain.set(&store, &key(offset), Some(b"published along"));
         if round == 1 {
             loader.settle().unwrap();
         }
         loader
-            .publish(Offset(offset), EventTime(0), b"meta")
+            .publish(Offset(offset), EventTime(0), b"meta", || Ok(()))
             .unwrap();
-        left.push(contents(&store));
+        left.push(contents(&plain, &store));
         returned += usize::from(backend.image().is_none());
         for change in 0..3 {
             offset += 1;
@@ -211,9 +212,9 @@ fn run(backend: &CrashBackend) -> (Vec<Contents>, usize) {
                 )
                 .unwrap();
             store.stage_removal(round + 1, &key(offset * 5)).unwrap();
-            store.stage_plain(&key(change), None).unwrap();
+            plain.set(&store, &key(change), None);
             store.flush(Offset(offset), EventTime(0)).unwrap();
-            left.push(contents(&store));
+            left.push(contents(&plain, &store));
             returned += usize::from(backend.image().is_none());
         }
     }
@@ -243,7 +244,8 @@ fn after_a_crash_at_any_sync_the_store_holds_what_some_commit_left() {
             };
             let store =
                 OnlineStore::open_with_backend(CrashBackend::from_image(image), OPTIONS).unwrap();
-            let found = contents(&store);
+            let plain = PlainKeys::new();
+            let found = contents(&plain, &store);
             let at = left.iter().rposition(|state| *state == found);
             assert!(
                 at.is_some_and(|at| at >= returned),
@@ -254,9 +256,10 @@ fn after_a_crash_at_any_sync_the_store_holds_what_some_commit_left() {
             loader
                 .insert_sorted([(&b"a"[..], &b"row"[..], None)])
                 .unwrap();
-            let info = loader.publish(Offset(999), EventTime(1), b"").unwrap();
+            let published = loader.publish(Offset(999), EventTime(1), b"", || Ok(()));
+            let info = published.unwrap();
             assert_eq!((info.number, info.rows), (found.generation + 1, 1));
-            assert_eq!(contents(&store).plain, found.plain);
+            assert_eq!(contents(&plain, &store).plain, found.plain);
         }
     }
 }

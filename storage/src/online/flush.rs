@@ -11,10 +11,11 @@ use granary_registry::EventTime;
 use redb::WriteTransaction;
 
 use super::changes::{Changes, Layer, Row, Vectors};
+use super::keys::{Collected, write_collected};
 use super::stack::Stack;
 use super::store::OnlineStore;
 use super::tables::{
-    GenerationTables, Meta, PLAIN, Redb, Snapshot, Table, read_meta, redb_error, write_meta,
+    GenerationTables, Meta, Redb, Snapshot, Table, read_meta, redb_error, write_meta,
 };
 use crate::log::Offset;
 use crate::{Error, Result};
@@ -48,14 +49,16 @@ impl OnlineStore {
 
     /// Both steps at once, where nobody stages meanwhile.
     pub fn flush(&self, log_offset: Offset, clock: EventTime) -> Result<()> {
-        self.begin_flush(log_offset, clock).commit()
+        self.begin_flush(log_offset, clock).commit(|| Ok(()))
     }
 }
 
 impl Flush<'_> {
-    /// Writes the layer, and older ones whose flush failed, durably. Does nothing if a later
-    /// flush, or the publication of another generation, has taken care of them.
-    pub fn commit(self) -> Result<()> {
+    /// Writes the layer, and older ones whose flush failed, durably, with the plain keys that
+    /// changed. Does nothing if a later flush, or the publication of another generation, has
+    /// taken care of them. Plain keys may be ahead of the log offset; `synced` is to make
+    /// durable what was logged so far, so that a replay from the offset finds all of it.
+    pub fn commit(self, synced: impl FnOnce() -> Result<()>) -> Result<()> {
         let store = self.store;
         let _moving = store.lock_moving();
         let stack = Arc::clone(&store.stack());
@@ -64,8 +67,16 @@ impl Flush<'_> {
         };
         let moved = position + 1;
         stack.settle_frozen(moved);
-        let snapshot =
-            Arc::new(self.write(&stack.frozen[..moved], stack.snapshot.meta.generation)?);
+        let keys = store.space.collect();
+        let generation = stack.snapshot.meta.generation;
+        let written = synced().and_then(|()| self.write(&stack.frozen[..moved], &keys, generation));
+        let snapshot = match written {
+            Ok(snapshot) => Arc::new(snapshot),
+            Err(error) => {
+                store.space.settled(&keys, false);
+                return Err(error);
+            }
+        };
         store.replace_stack(|stack| {
             // Newer layers may have been frozen meanwhile, but only this thread removes any.
             let frozen = stack.frozen[moved..].to_vec();
@@ -78,10 +89,11 @@ impl Flush<'_> {
                 (),
             )
         });
+        store.space.settled(&keys, true);
         Ok(())
     }
 
-    fn write(&self, layers: &[Layer], generation: u64) -> Result<Snapshot> {
+    fn write(&self, layers: &[Layer], keys: &Collected, generation: u64) -> Result<Snapshot> {
         let store = self.store;
         let failed = || redb_error("flush to", &store.path);
         let transaction = store
@@ -98,7 +110,7 @@ impl Flush<'_> {
         }
         meta.log_offset = self.log_offset.0;
         meta.clock = self.clock.0;
-        write_layers(&transaction, layers, &meta).map_err(failed())?;
+        write_layers(&transaction, layers, keys, &meta).map_err(failed())?;
         transaction
             .commit()
             .map_err(|error| failed()(error.into()))?;
@@ -106,7 +118,12 @@ impl Flush<'_> {
     }
 }
 
-fn write_layers(transaction: &WriteTransaction, layers: &[Layer], meta: &Meta) -> Redb<()> {
+fn write_layers(
+    transaction: &WriteTransaction,
+    layers: &[Layer],
+    keys: &Collected,
+    meta: &Meta,
+) -> Redb<()> {
     let names = GenerationTables::of(meta.generation);
     for layer in layers {
         // Without a generation there are neither rows nor tables for them.
@@ -115,21 +132,11 @@ fn write_layers(transaction: &WriteTransaction, layers: &[Layer], meta: &Meta) -
                 write_changes(rows, vectors, &layer.rows)
             })?;
         }
-        write_plain(transaction, layer)?;
+    }
+    if !keys.is_empty() {
+        write_collected(transaction, keys)?;
     }
     write_meta(transaction, meta)
-}
-
-/// Writes the plain keys of a layer.
-pub(super) fn write_plain(transaction: &WriteTransaction, layer: &Layer) -> Redb<()> {
-    let mut plain = transaction.open_table(PLAIN)?;
-    layer.plain.in_order(|key, change| {
-        match change {
-            Some(value) => plain.insert(key, &**value)?,
-            None => plain.remove(key)?,
-        };
-        Ok(())
-    })
 }
 
 /// Applies changes to the tables of their generation.

@@ -12,6 +12,7 @@
 mod bytes; // bytes found in memory or in redb
 mod changes; // the memory of changed rows
 mod flush; // changed rows to redb, in one transaction with their log offset
+mod keys; // the plain keyspace: strings and hashes with expiry
 mod generation; // loads a generation beside the one that is served
 mod publication; // switches readers to a loaded generation
 mod scan; // keys in order, over memory and redb
@@ -20,6 +21,9 @@ mod store; // opening and staging
 mod tables; // the tables of redb and the record of the store's state
 mod view; // one consistent reader
 mod waiting; // changes that are folded into their row when it is read or flushed
+
+#[cfg(test)]
+mod testing; // plain keys for the tests
 
 #[cfg(test)]
 mod crash_tests; // stopped at any sync, every generation is whole
@@ -31,6 +35,7 @@ mod thread_tests; // writers, a flusher, a pusher and readers at once
 pub use bytes::Bytes;
 pub use flush::Flush;
 pub use generation::GenerationLoader;
+pub use keys::{Change, Field, Fields, KeyKind, NEVER, Replayed, Turn, Value, Watcher};
 pub use store::{OnlineOptions, OnlineStore};
 pub use tables::GenerationInfo;
 pub use view::{FullRow, View};

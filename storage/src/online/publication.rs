@@ -6,8 +6,9 @@ use granary_registry::EventTime;
 use redb::WriteTransaction;
 
 use super::changes::Layer;
-use super::flush::{write_changes, write_plain};
+use super::flush::write_changes;
 use super::generation::GenerationLoader;
+use super::keys::{Collected, write_collected};
 use super::stack::Stack;
 use super::tables::{
     GenerationInfo, GenerationTables, Meta, Redb, Snapshot, read_meta, redb_error, write_meta,
@@ -19,12 +20,14 @@ impl GenerationLoader<'_> {
     /// Switches readers to this generation, in one transaction, and deletes the old one. What
     /// was staged in the old one is dropped at the same instant: as with a flush, nobody may
     /// be between logging an event and staging its row, and this generation must be the log's
-    /// effect up to `log_offset`. Staged plain keys stay, and are written along.
+    /// effect up to `log_offset`. Changed plain keys are written along; `synced` is as with a
+    /// flush.
     pub fn publish(
         mut self,
         log_offset: Offset,
         clock: EventTime,
         meta: &[u8],
+        synced: impl FnOnce() -> Result<()>,
     ) -> Result<GenerationInfo> {
         self.settle_all()?;
         let store = self.store;
@@ -36,14 +39,29 @@ impl GenerationLoader<'_> {
         };
         let _moving = store.lock_moving();
         store.freeze();
-        let frozen = store.stack().frozen.clone();
-        let snapshot = Arc::new(self.switch(&meta, &frozen)?);
+        let keys = store.space.collect();
+        let snapshot = match synced().and_then(|()| self.switch(&meta, &keys)) {
+            Ok(snapshot) => Arc::new(snapshot),
+            Err(error) => {
+                store.space.settled(&keys, false);
+                return Err(error);
+            }
+        };
         let info = snapshot.info();
-        store.replace_stack(|stack| (after(stack, snapshot, frozen.len()), ()));
+        // What was staged in the old generation is gone with it.
+        store.replace_stack(|_| {
+            let stack = Stack {
+                snapshot,
+                frozen: Vec::new(),
+                active: Layer::default(),
+            };
+            (stack, ())
+        });
+        store.space.settled(&keys, true);
         Ok(info.expect("a published generation has a number above 0"))
     }
 
-    fn switch(&self, meta: &Meta, frozen: &[Layer]) -> Result<Snapshot> {
+    fn switch(&self, meta: &Meta, keys: &Collected) -> Result<Snapshot> {
         let store = self.store;
         let failed = || redb_error("publish to", &store.path);
         let transaction = store
@@ -51,7 +69,7 @@ impl GenerationLoader<'_> {
             .begin_write()
             .map_err(|error| failed()(error.into()))?;
         let old = GenerationTables::of(read_meta(&transaction, &store.path)?.generation);
-        self.write(&transaction, meta, frozen, &old)
+        self.write(&transaction, meta, keys, &old)
             .map_err(failed())?;
         transaction
             .commit()
@@ -63,31 +81,16 @@ impl GenerationLoader<'_> {
         &self,
         transaction: &WriteTransaction,
         meta: &Meta,
-        frozen: &[Layer],
+        keys: &Collected,
         old: &GenerationTables,
     ) -> Redb<()> {
         self.names.write(transaction, |rows, vectors| {
             write_changes(rows, vectors, &self.pending)
         })?;
-        for layer in frozen {
-            write_plain(transaction, layer)?;
+        if !keys.is_empty() {
+            write_collected(transaction, keys)?;
         }
         old.delete(transaction)?;
         write_meta(transaction, meta)
-    }
-}
-
-/// The stack once `written` layers are on disk: those begun since keep their plain keys, while
-/// their rows belong to the generation that is gone.
-fn after(stack: &Stack, snapshot: Arc<Snapshot>, written: usize) -> Stack {
-    let plain_of = |layer: &Layer| Layer {
-        plain: Arc::clone(&layer.plain),
-        ..Layer::default()
-    };
-    let frozen = stack.frozen[written..].iter().map(plain_of).collect();
-    Stack {
-        snapshot,
-        frozen,
-        active: plain_of(&stack.active),
     }
 }

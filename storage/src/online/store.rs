@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use redb::{Builder, Database, StorageBackend};
 
 use super::changes::{Layer, Row, Vectors};
+use super::keys::{Keyspace, Value, decode};
 use super::stack::{Stack, exists};
 use super::tables::{GenerationInfo, Snapshot, prepare, redb_error};
 use super::view::View;
@@ -22,12 +23,15 @@ use crate::{Error, Result};
 pub struct OnlineOptions {
     /// How much memory redb may use for pages.
     pub cache_bytes: usize,
+    /// How much memory plain keys may use that redb has as well.
+    pub keys_bytes: usize,
 }
 
 impl Default for OnlineOptions {
     fn default() -> OnlineOptions {
         OnlineOptions {
             cache_bytes: 512 << 20,
+            keys_bytes: 256 << 20,
         }
     }
 }
@@ -36,6 +40,7 @@ impl Default for OnlineOptions {
 pub struct OnlineStore {
     pub(super) path: PathBuf,
     pub(super) database: Database,
+    pub(super) space: Keyspace,
     stack: RwLock<Arc<Stack>>,
     /// Held from the transaction that moves layers to disk until readers have its snapshot.
     pub(super) moving: Mutex<()>,
@@ -50,7 +55,7 @@ impl OnlineStore {
             create(&path)?;
         }
         let database = builder(options).open(&path);
-        Self::over(path, database)
+        Self::over(path, database, options)
     }
 
     /// Opens the store over other bytes than a file's, for tests of crashes.
@@ -61,6 +66,7 @@ impl OnlineStore {
         Self::over(
             PathBuf::from("(backend)"),
             builder(options).create_with_backend(backend),
+            options,
         )
     }
 
@@ -113,23 +119,34 @@ impl OnlineStore {
         self.stage_row(generation, key, None)
     }
 
-    /// Sets a plain key, or removes it.
-    pub fn stage_plain(&self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        // The stack stays locked, so that a layer does not change once it is frozen.
-        let stack = self.stack();
-        let below = || {
-            let layers = stack.layers().skip(1).map(|layer| &*layer.plain);
-            exists(layers, Some(&stack.snapshot.plain), key)
-        };
-        stack.active.plain.put(key, value.map(Into::into), || {
-            below().map_err(redb_error("read", &self.path))
-        })
-    }
-
     /// How much memory the staged changes take, roughly, those being flushed included.
     pub fn staged_bytes(&self) -> usize {
         let stack = self.stack();
-        stack.active.bytes() + stack.frozen.iter().map(Layer::bytes).sum::<usize>()
+        let rows = stack.active.bytes() + stack.frozen.iter().map(Layer::bytes).sum::<usize>();
+        rows + self.space.dirty_bytes()
+    }
+
+    /// Whether a flush has nothing to write.
+    pub fn is_clean(&self) -> bool {
+        let stack = self.stack();
+        let mut layers = stack.layers();
+        self.space.is_clean() && layers.all(|layer| layer.rows.is_empty())
+    }
+
+    /// What redb has of a plain key, and when that expires.
+    pub(super) fn stored_value(&self, key: &[u8]) -> Result<Option<(Value, i64)>> {
+        if !self.space.stored_counts() {
+            return Ok(None);
+        }
+        let stack = self.stack();
+        let Some(bytes) = stack.stored(Some(&stack.snapshot.plain), key)? else {
+            return Ok(None);
+        };
+        let found = decode(&bytes);
+        found.map(Some).ok_or_else(|| Error::OnlineState {
+            path: self.path.clone(),
+            reason: "a plain key holds what is no value",
+        })
     }
 
     /// The stack as it is now.
@@ -181,10 +198,12 @@ impl OnlineStore {
     fn over(
         path: PathBuf,
         database: std::result::Result<Database, redb::DatabaseError>,
+        options: OnlineOptions,
     ) -> Result<OnlineStore> {
         let database = database.map_err(|error| redb_error("open", &path)(error.into()))?;
         prepare(&database, &path)?;
         let snapshot = Arc::new(Snapshot::take(&database, &path)?);
+        let space = Keyspace::new(snapshot.plain_count, options.keys_bytes);
         let stack = Stack {
             snapshot,
             frozen: Vec::new(),
@@ -193,6 +212,7 @@ impl OnlineStore {
         Ok(OnlineStore {
             path,
             database,
+            space,
             stack: RwLock::new(Arc::new(stack)),
             moving: Mutex::new(()),
             loading: AtomicBool::new(false),

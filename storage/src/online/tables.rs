@@ -3,7 +3,8 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `meta` | `state` | format byte 1, then [`Meta`] in postcard |
-//! | `plain` | plain key | its bytes, opaque |
+//! | `plain` | plain key | what it holds, as in `keys::value` |
+//! | `waking` | when something of it expires, big-endian, then the plain key | nothing |
 //! | `rows_<generation>` | entity key | its row, opaque |
 //! | `vectors_<generation>` | entity key | its vectors, opaque |
 //!
@@ -33,6 +34,7 @@ const META: TableDefinition<&str, Bin> = TableDefinition::new("meta");
 const META_FORMAT: u8 = 1;
 const STATE: &str = "state";
 pub(super) const PLAIN: TableDefinition<Bin, Bin> = TableDefinition::new("plain");
+pub(super) const WAKING: TableDefinition<Bin, ()> = TableDefinition::new("waking");
 
 /// The record of the store's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,7 @@ pub(super) struct Snapshot {
     pub(super) rows: Option<StoredTable>,
     pub(super) vectors: Option<StoredTable>,
     pub(super) plain: StoredTable,
+    pub(super) waking: ReadOnlyTable<Bin, ()>,
     pub(super) row_count: u64,
     pub(super) plain_count: u64,
 }
@@ -151,6 +154,7 @@ impl Snapshot {
         }
         let plain = transaction.open_table(PLAIN)?;
         let plain_count = plain.len()?;
+        let waking = transaction.open_table(WAKING)?;
         let path = path.to_owned();
         Ok(Snapshot {
             path,
@@ -158,6 +162,7 @@ impl Snapshot {
             rows,
             vectors,
             plain,
+            waking,
             row_count,
             plain_count,
         })
@@ -212,6 +217,7 @@ pub(super) fn redb_error(
 
 fn sweep(transaction: WriteTransaction, generation: u64) -> Redb<()> {
     transaction.open_table(PLAIN)?;
+    transaction.open_table(WAKING)?;
     let keep = GenerationTables::of(generation);
     let stale: Vec<_> = transaction
         .list_tables()?

@@ -7,12 +7,14 @@ use granary_registry::EventTime;
 use proptest::prelude::*;
 
 use super::crash_tests::CrashBackend;
+use super::testing::PlainKeys;
 use super::*;
 use crate::Error;
 use crate::log::Offset;
 
 const OPTIONS: OnlineOptions = OnlineOptions {
     cache_bytes: 1 << 20,
+    keys_bytes: 1 << 20,
 };
 
 type Row = (Vec<u8>, Option<Vec<u8>>);
@@ -109,7 +111,6 @@ impl Model {
             (view.generation(), view.len()),
             (self.generation, self.rows.len() as u64)
         );
-        assert_eq!(view.plain_len(), self.plain.len() as u64);
         for key in (0..=24).map(key_of) {
             let row = self.rows.get(&key);
             assert_eq!(
@@ -126,10 +127,6 @@ impl Model {
                 row.cloned()
             );
             assert_eq!(view.contains(&key).unwrap(), row.is_some());
-            assert_eq!(
-                view.plain(&key).unwrap().as_deref(),
-                self.plain.get(&key).map(Vec::as_slice)
-            );
         }
         for (after, limit) in [
             (None, usize::MAX),
@@ -142,18 +139,22 @@ impl Model {
             let keys = self.rows.keys().filter(|key| from(key)).take(limit);
             let keys: Vec<_> = keys.cloned().collect();
             assert_eq!(view.keys(after.as_deref(), limit).unwrap(), keys);
-            let found = view.scan_plain(after.as_deref(), limit).unwrap();
+        }
+    }
+
+    /// Plain keys are no part of a view: everyone sees them as they are.
+    fn check_plain(&self, keys: &PlainKeys, store: &OnlineStore) {
+        assert_eq!(keys.len(store), self.plain.len() as u64);
+        for key in (0..=24).map(key_of) {
+            assert_eq!(keys.get(store, &key), self.plain.get(&key).cloned());
+        }
+        for (after, limit) in [(None, usize::MAX), (Some(key_of(7)), 5), (None, 0)] {
+            let from = |key: &Vec<u8>| after.as_ref().is_none_or(|after| key > after);
             let plain = self.plain.iter().filter(|(key, _)| from(key)).take(limit);
             let plain: Vec<_> = plain
-                .map(|(key, value)| (key.clone(), value.clone()))
+                .map(|(key, text)| (key.clone(), text.clone()))
                 .collect();
-            assert_eq!(
-                found
-                    .into_iter()
-                    .map(|(key, value)| (key, value.to_vec()))
-                    .collect::<Vec<_>>(),
-                plain
-            );
+            assert_eq!(keys.all(store, after.as_deref(), limit), plain);
         }
     }
 }
@@ -161,6 +162,7 @@ impl Model {
 /// A store, what it should hold, what it should hold after a crash, and a view of old.
 struct World {
     backend: CrashBackend,
+    keys: PlainKeys,
     store: Option<OnlineStore>,
     model: Model,
     durable: Model,
@@ -174,6 +176,7 @@ impl World {
         let store = OnlineStore::open_with_backend(backend.clone(), OPTIONS).unwrap();
         World {
             backend,
+            keys: PlainKeys::new(),
             store: Some(store),
             model: Model::default(),
             durable: Model::default(),
@@ -200,6 +203,7 @@ impl World {
 
     fn look(&self) {
         self.model.check(&self.store().view());
+        self.model.check_plain(&self.keys, self.store());
         if let Some((view, model, _)) = &self.held {
             model.check(view);
         }
@@ -254,7 +258,10 @@ impl World {
                 })
             }
             Step::Remove(key) => store.stage_removal(generation, &key_of(*key)),
-            Step::Plain(key, value) => store.stage_plain(&key_of(*key), value.as_deref()),
+            Step::Plain(key, value) => {
+                self.keys.set(store, &key_of(*key), value.as_deref());
+                Ok(())
+            }
             _ => Ok(()),
         };
         assert_eq!(
@@ -277,8 +284,11 @@ impl World {
             self.store_step(&store, step);
         }
         if commit {
-            flush.commit().unwrap();
-            self.durable = frozen;
+            flush.commit(|| Ok(())).unwrap();
+            self.durable = Model {
+                plain: self.model.plain.clone(), // those go along as they are by now
+                ..frozen
+            };
         }
         self.store = Some(store);
     }
@@ -352,7 +362,7 @@ impl World {
             self.freeze();
             let log_offset = self.model.log_offset + 1;
             let info = loader
-                .publish(Offset(log_offset), EventTime(9), b"meta")
+                .publish(Offset(log_offset), EventTime(9), b"meta", || Ok(()))
                 .unwrap();
             assert_eq!(
                 (info.rows, &info.meta[..], info.clock),
@@ -388,7 +398,7 @@ impl World {
             Step::Remove(key) if generation > 0 => {
                 store.stage_removal(generation, &key_of(*key)).unwrap();
             }
-            Step::Plain(key, value) => store.stage_plain(&key_of(*key), value.as_deref()).unwrap(),
+            Step::Plain(key, value) => self.keys.set(store, &key_of(*key), value.as_deref()),
             Step::Flush => {
                 self.freeze();
                 store
@@ -405,6 +415,7 @@ impl World {
         }
         if self.looks {
             self.model.check(&store.view());
+            self.model.check_plain(&self.keys, store);
         }
     }
 
@@ -476,7 +487,9 @@ fn load(store: &OnlineStore, rows: &[(&[u8], &[u8])]) {
     loader
         .insert_sorted(rows.iter().map(|(key, row)| (*key, *row, None)))
         .unwrap();
-    loader.publish(Offset(0), EventTime(0), b"").unwrap();
+    loader
+        .publish(Offset(0), EventTime(0), b"", || Ok(()))
+        .unwrap();
 }
 
 #[test]
@@ -530,7 +543,7 @@ fn staged_bytes_grow_with_staging_and_end_with_the_flush() {
     );
     let flush = store.begin_flush(Offset(1), EventTime(0));
     assert_eq!(store.staged_bytes(), once);
-    flush.commit().unwrap();
+    flush.commit(|| Ok(())).unwrap();
     assert_eq!(store.staged_bytes(), 0);
 }
 

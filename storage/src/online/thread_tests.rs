@@ -8,17 +8,20 @@ use std::thread;
 
 use granary_registry::EventTime;
 
+use super::testing::PlainKeys;
 use super::*;
 use crate::log::Offset;
 
 const OPTIONS: OnlineOptions = OnlineOptions {
     cache_bytes: 1 << 20,
+    keys_bytes: 1 << 20,
 };
 const KEYS: usize = 40;
 const ENOUGH: u64 = 20; // flushes, publications and reads, and rounds of every writer
 
 struct World {
     store: OnlineStore,
+    plain_keys: PlainKeys,
     keys: Vec<Vec<u8>>,
     counts: Vec<AtomicU64>, // acknowledged, by key
     plain: AtomicU64,       // acknowledged
@@ -95,9 +98,8 @@ impl World {
     fn set_plain(&self) {
         while self.goes_on() {
             let count = self.plain.load(SeqCst) + 1;
-            self.store
-                .stage_plain(b"plain", Some(&count.to_le_bytes()))
-                .unwrap();
+            self.plain_keys
+                .set(&self.store, b"plain", Some(&count.to_le_bytes()));
             self.plain.store(count, SeqCst);
         }
     }
@@ -107,7 +109,7 @@ impl World {
             let log_end = self.log_end.lock().unwrap();
             let flush = self.store.begin_flush(Offset(*log_end), EventTime(0));
             drop(log_end);
-            flush.commit().unwrap();
+            flush.commit(|| Ok(())).unwrap();
             self.flushes.fetch_add(1, SeqCst);
         }
     }
@@ -127,7 +129,8 @@ impl World {
                 .upsert(key, &encode(number, count.load(SeqCst)), None)
                 .unwrap();
         }
-        loader.publish(Offset(*log_end), EventTime(0), b"").unwrap();
+        let published = loader.publish(Offset(*log_end), EventTime(0), b"", || Ok(()));
+        published.unwrap();
         self.publications.fetch_add(1, SeqCst);
     }
 
@@ -136,10 +139,8 @@ impl World {
             let before: Vec<u64> = self.counts.iter().map(|count| count.load(SeqCst)).collect();
             let before_plain = self.plain.load(SeqCst);
             let view = self.store.view();
-            let plain = view
-                .plain(b"plain")
-                .unwrap()
-                .map_or(0, |value| number(&value));
+            let plain = self.plain_keys.get(&self.store, b"plain");
+            let plain = plain.map_or(0, |value| number(&value));
             assert!(plain >= before_plain, "{plain} < {before_plain}");
             assert_eq!(view.len(), KEYS as u64);
             for (key, before) in self.keys.iter().zip(&before) {
@@ -159,6 +160,7 @@ fn readers_never_miss_a_row_nor_see_two_generations() {
     let path = home.path().join("online.redb");
     let world = World {
         store: OnlineStore::open(&path, OPTIONS).unwrap(),
+        plain_keys: PlainKeys::new(),
         keys: (0..KEYS)
             .map(|key| format!("{key:04}").into_bytes())
             .collect(),
@@ -196,7 +198,7 @@ fn readers_never_miss_a_row_nor_see_two_generations() {
     let store = OnlineStore::open(&path, OPTIONS).unwrap();
     let view = store.view();
     assert_eq!(
-        number(&view.plain(b"plain").unwrap().unwrap()),
+        number(&world.plain_keys.get(&store, b"plain").unwrap()),
         world.plain.load(SeqCst)
     );
     for (key, count) in world.keys.iter().zip(&world.counts) {

@@ -118,29 +118,6 @@ impl View {
         let keys = keys.map_err(|error| self.stack.failed(error))?;
         Ok(keys.into_iter().map(|(key, ())| key).collect())
     }
-
-    /// The value of a plain key.
-    pub fn plain(&self, key: &[u8]) -> Result<Option<Bytes>> {
-        match self.stack.layers().find_map(|layer| layer.plain.get(key)) {
-            Some(Change::Put(value)) => Ok(Some(Bytes::memory(value))),
-            Some(Change::Removed) => Ok(None),
-            None => self.stack.stored(Some(&self.stack.snapshot.plain), key),
-        }
-    }
-
-    /// How many plain keys there are.
-    pub fn plain_len(&self) -> u64 {
-        let added: i64 = self.stack.layers().map(|layer| layer.plain.added()).sum();
-        self.stack.snapshot.plain_count.saturating_add_signed(added)
-    }
-
-    /// The first `limit` plain keys after a key, by key, with their values.
-    pub fn scan_plain(&self, after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Bytes)>> {
-        let layers = self.stack.layers().map(|layer| &*layer.plain).collect();
-        let stored = Some(&self.stack.snapshot.plain);
-        let found = scan(layers, stored, after, limit, Bytes::memory, Bytes::stored);
-        found.map_err(|error| self.stack.failed(error))
-    }
 }
 
 impl fmt::Debug for View {
