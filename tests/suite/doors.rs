@@ -356,7 +356,7 @@ fn arrow_that_does_not_fit_is_refused_by_column_type_and_row() {
 
 /// A client program, if it is there. CI sets `GRANARY_REQUIRE_CLIENTS`, so that none is left
 /// out there by accident.
-fn client(name: &str, try_with: &[&str]) -> bool {
+pub(crate) fn client(name: &str, try_with: &[&str]) -> bool {
     let found = Command::new(name).args(try_with).output();
     let found = found.is_ok_and(|output| output.status.success());
     let required = std::env::var_os("GRANARY_REQUIRE_CLIENTS").is_some();

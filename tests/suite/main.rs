@@ -18,5 +18,6 @@ mod duckdb; // the same features by SQL in another engine
 mod events; // events sent to a running server
 mod ingest; // our own layout of the raw files and the log, at every stage of its making
 mod original; // the original system's registry and feature groups
+mod redis; // plain keys against a real Redis
 mod training; // spines and labels, against the raw tables
 mod verify; // served values against their recomputation, and one that is altered

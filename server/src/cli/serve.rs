@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::context::{Common, Context};
 use crate::control::ControlListener;
-use crate::service::{Flusher, Service, ServiceOptions, ServingLogThread};
+use crate::service::{AppendFsync, Flusher, KeyKeeper, Service, ServiceOptions, ServingLogThread};
 use crate::tail::{TailSpec, Tailer};
 
 /// Serve features and predictions over HTTP and RESP
@@ -73,6 +73,24 @@ pub(super) struct Doors {
         value_name = "MB"
     )]
     pub cache_mb: usize,
+    /// Memory for plain keys that are kept ready beside the store, in megabytes
+    #[arg(
+        long,
+        env = "GRANARY_KEYS_CACHE_MB",
+        default_value_t = 256,
+        value_name = "MB"
+    )]
+    pub keys_cache_mb: usize,
+    /// When a write of a plain key is acknowledged: always (synced first), everysec, no.
+    /// Events and features are always synced first
+    #[arg(
+        long,
+        env = "GRANARY_APPENDFSYNC",
+        default_value = "everysec",
+        value_name = "WHEN",
+        value_parser = append_fsync
+    )]
+    pub appendfsync: AppendFsync,
 }
 
 fn span(text: &str) -> Result<Span, String> {
@@ -85,12 +103,18 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "it must be a number from 0 (none) to 1 (all)".to_owned())
 }
 
+fn append_fsync(text: &str) -> Result<AppendFsync, String> {
+    AppendFsync::parse(text).ok_or_else(|| "it must be always, everysec or no".to_owned())
+}
+
 impl Doors {
     /// How the service behind the doors is opened.
     pub(super) fn options(&self) -> ServiceOptions {
         ServiceOptions {
             max_future: self.max_future,
             cache_bytes: self.cache_mb << 20,
+            keys_bytes: self.keys_cache_mb << 20,
+            append_fsync: self.appendfsync,
             ..ServiceOptions::default()
         }
     }
@@ -174,6 +198,7 @@ pub(super) fn serve(
     ready: impl FnOnce(&Bound) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let flusher = Flusher::start(service)?;
+    let keeper = KeyKeeper::start(service)?;
     let sampled = ServingLogThread::start(service, serving_log)?;
     let tailer = Tailer::start(service, &context.data, &bound.tails)?;
     let control = ControlListener::start(&context.data, service)?;
@@ -191,6 +216,7 @@ pub(super) fn serve(
     drop(control);
     drop(tailer);
     drop(sampled);
+    drop(keeper);
     drop(flusher);
     // Left behind, it would send clients to a port that nobody listens on.
     let _ = std::fs::remove_file(context.data.serving());

@@ -139,6 +139,7 @@ fn service_parts(error: &ServiceError) -> (StatusCode, &'static str) {
         ServiceError::BadInput { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_input"),
         ServiceError::FutureEvent { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "future_event"),
         ServiceError::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        ServiceError::Unwritable(_) => (StatusCode::INSUFFICIENT_STORAGE, "unwritable"),
         ServiceError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
 }
@@ -250,6 +251,7 @@ mod tests {
                 "future_event",
             ),
             (ServiceError::Busy(name()), 503, "busy"),
+            (ServiceError::Unwritable(name()), 507, "unwritable"),
             (ServiceError::Internal(name()), 500, "internal"),
         ];
         for (error, status, code) in cases {

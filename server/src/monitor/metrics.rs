@@ -51,6 +51,20 @@ pub struct RouteMetrics {
 }
 
 impl Metrics {
+    /// Begins to count anew what RESP clients do.
+    pub fn reset_resp(&self) {
+        for counter in [
+            &self.resp_connections,
+            &self.resp_rejected,
+            &self.resp_commands,
+            &self.resp_errors,
+            &self.resp_read,
+            &self.resp_written,
+        ] {
+            counter.reset();
+        }
+    }
+
     /// All at zero.
     pub fn new() -> Metrics {
         let registry = Registry::new();

@@ -3,15 +3,21 @@
 //! Called by `listener`.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::batch::Batch;
+use super::command::{Refusal, Spec};
+use super::execute::refuse;
+use super::execute::transaction::queue;
 use super::listener::stopped;
-use super::{Command, Parser, Reply, Session, Writer, execute};
-use crate::service::Service;
+use super::slowlog::Entry;
+use super::{Arguments, Command, Context, Parser, Reply, Session, Writer, execute};
+use crate::service::{Service, ServiceError};
 
 /// Room made for one read.
 const READ: usize = 16 * 1024;
@@ -31,12 +37,14 @@ pub(super) async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut exchange = Exchange::new(session);
+    let client = Arc::clone(&exchange.session.client);
     loop {
         exchange.input.reserve(READ);
         let read = tokio::select! {
             biased;
             read = stream.read_buf(&mut exchange.input) => read?,
             () = stopped(&mut stop) => 0,
+            () = client.killed.notified() => 0,
         };
         if read == 0 {
             return stream.shutdown().await;
@@ -54,6 +62,15 @@ pub(super) async fn serve(
                 let logged = tokio::task::spawn_blocking(move || batch.log(&service)).await;
                 exchange.logged(&logged?);
                 continue;
+            }
+            if std::mem::take(&mut exchange.has_written) && service.writes_wait() {
+                let service = service.clone();
+                let settle = tokio::task::spawn_blocking(move || service.settle_writes());
+                if let Err(error) = settle.await? {
+                    exchange.unacknowledged(&error);
+                    stream.write_all(&exchange.writer.out).await?;
+                    return stream.shutdown().await;
+                }
             }
             stream.write_all(&exchange.writer.out).await?;
             exchange.flushed();
@@ -79,6 +96,8 @@ struct Exchange {
     writer: Writer,
     /// Events read and not yet logged: their answers come next.
     batch: Batch,
+    /// Whether plain keys were written since replies last went out.
+    has_written: bool,
 }
 
 /// What to do after the replies are out.
@@ -103,12 +122,15 @@ impl Exchange {
             answered: 0,
             writer: Writer::default(),
             batch: Batch::default(),
+            has_written: false,
         }
     }
 
-    /// Answers the complete requests of the input into the writer.
+    /// Answers the complete requests of the input into the writer: one turn at the keys.
     fn answer(&mut self, service: &Service) -> Progress {
-        let (mut commands, mut errors) = (0, 0);
+        let catalog = service.catalog();
+        let mut turn = service.turn();
+        let mut done = Done::new();
         let progress = loop {
             if self.writer.out.len() >= FLUSH {
                 break Progress::Flush;
@@ -124,7 +146,7 @@ impl Exchange {
                 Ok(None) => break Progress::Read,
                 Err(error) => {
                     self.writer.error(&format!("ERR {error}"));
-                    errors += 1;
+                    done.errors += 1;
                     break Progress::Close;
                 }
             };
@@ -134,30 +156,62 @@ impl Exchange {
                 continue;
             }
             let parsed = Command::parse(arguments);
-            if let Ok((Command::Stream(command), _)) = &parsed {
+            if let Ok((Command::Stream(command), _)) = &parsed
+                && self.session.queue.is_none()
+            {
                 self.batch.add(command, length, service);
                 self.answered += length;
-                commands += 1;
+                done.commands += 1;
                 continue;
             }
             if !self.batch.is_empty() {
                 break Progress::Log;
             }
             self.answered += length;
-            let reply = match parsed {
-                Ok((command, _)) => execute(&command, service, &mut self.session),
-                Err(refusal) => Reply::Error(refusal.to_string()),
+            if is_http(arguments) {
+                tracing::warn!(
+                    peer = %self.session.client.peer.remote,
+                    "closed a connection that speaks HTTP to the RESP port"
+                );
+                break Progress::Close;
+            }
+            let before = self.writer.out.len();
+            let mut context = Context {
+                service,
+                session: &mut self.session,
+                turn: &mut turn,
+                catalog: &catalog,
+                writer: &mut self.writer,
             };
-            commands += 1;
-            errors += u64::from(matches!(reply, Reply::Error(_)));
+            let reply = reply(&parsed, arguments, &mut context);
+            done.command(&reply, arguments, &self.session);
             self.writer.write(&reply, self.session.protocol);
+            if !self.session.is_heard() {
+                self.writer.out.truncate(before);
+            }
             if self.session.closing {
                 break Progress::Close;
             }
         };
-        self.count(commands, errors);
+        done.count(&self.session, &self.writer);
+        let ended = turn.end();
         self.compact();
-        progress
+        match ended {
+            Ok(has_written) => {
+                self.has_written |= has_written;
+                progress
+            }
+            Err(error) => {
+                self.unacknowledged(&error.into());
+                Progress::Close
+            }
+        }
+    }
+
+    /// Takes back the replies that would acknowledge what the log did not take.
+    fn unacknowledged(&mut self, error: &ServiceError) {
+        self.writer.out.clear();
+        self.writer.write(&refuse(error), self.session.protocol);
     }
 
     fn take_batch(&mut self) -> Batch {
@@ -179,15 +233,6 @@ impl Exchange {
         }
     }
 
-    /// Counts once for all that was answered, so that a pipeline costs a few atomics.
-    fn count(&self, commands: u64, errors: u64) {
-        let metrics = &self.session.server.metrics;
-        metrics.resp_commands.inc_by(commands);
-        metrics.resp_errors.inc_by(errors);
-        metrics.resp_written.inc_by(self.writer.out.len() as u64);
-        self.session.touch();
-    }
-
     /// Drops the answered bytes. The parser counts from the start of its request, so an
     /// unfinished one may move.
     fn compact(&mut self) {
@@ -203,6 +248,70 @@ impl Exchange {
         if self.writer.out.capacity() > KEEP {
             self.writer.out = Vec::new();
         }
+    }
+}
+
+/// What one request comes to.
+fn reply(
+    parsed: &Result<(Command<'_>, &'static Spec), Refusal>,
+    arguments: Arguments<'_>,
+    context: &mut Context<'_, '_>,
+) -> Reply {
+    if let Some(queued) = queue(context.session, arguments, parsed) {
+        return queued;
+    }
+    match parsed {
+        Ok((command, spec)) => execute(command, spec, arguments, context),
+        Err(refusal) => Reply::Error(refusal.to_string()),
+    }
+}
+
+/// Whether this is a line of an HTTP request: a page in a browser may make it send one here.
+fn is_http(arguments: Arguments<'_>) -> bool {
+    const VERBS: [&[u8]; 6] = [b"post", b"put", b"delete", b"head", b"options", b"patch"];
+    let name = arguments.get(0).unwrap_or_default();
+    let is = |word: &[u8]| name.eq_ignore_ascii_case(word);
+    let ends_so = arguments
+        .get(2)
+        .is_some_and(|last| last.starts_with(b"HTTP/"));
+    is(b"host:") || VERBS.iter().any(|verb| is(verb)) || (is(b"get") && ends_so)
+}
+
+/// What was done in a turn, counted once for all, so that a pipeline costs a few atomics.
+struct Done {
+    commands: u64,
+    errors: u64,
+    began: Instant,
+}
+
+impl Done {
+    fn new() -> Done {
+        Done {
+            commands: 0,
+            errors: 0,
+            began: Instant::now(),
+        }
+    }
+
+    fn command(&mut self, reply: &Reply, arguments: Arguments<'_>, session: &Session) {
+        self.commands += 1;
+        self.errors += u64::from(matches!(reply, Reply::Error(_)));
+        let now = Instant::now();
+        let took = now - std::mem::replace(&mut self.began, now);
+        let is_secret =
+            |name: &[u8]| name.eq_ignore_ascii_case(b"auth") || name.eq_ignore_ascii_case(b"hello");
+        let slow = &session.server.slow;
+        if slow.wants(took) && !is_secret(arguments.get(0).unwrap_or_default()) {
+            slow.add(Entry::of(took, session), arguments);
+        }
+    }
+
+    fn count(&self, session: &Session, writer: &Writer) {
+        let metrics = &session.server.metrics;
+        metrics.resp_commands.inc_by(self.commands);
+        metrics.resp_errors.inc_by(self.errors);
+        metrics.resp_written.inc_by(writer.out.len() as u64);
+        session.touch();
     }
 }
 
@@ -281,7 +390,7 @@ mod tests {
         assert_eq!(
             said(b"CONFIG GET save\nCONFIG GET APPEND*\n"),
             "*2\r\n$4\r\nsave\r\n$0\r\n\r\n\
-             *4\r\n$11\r\nappendfsync\r\n$6\r\nalways\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n"
+             *4\r\n$11\r\nappendfsync\r\n$8\r\neverysec\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n"
         );
         assert!(
             said(b"COMMAND DOCS hget\n").starts_with("*2\r\n$4\r\nhget\r\n*6\r\n$7\r\nsummary")
@@ -317,9 +426,13 @@ mod tests {
             said(b"SCAN 12345\nHSCAN a 7\n"),
             "*2\r\n$1\r\n0\r\n*0\r\n*2\r\n$1\r\n0\r\n*0\r\n"
         );
+        assert_eq!(said(b"SET a b\nFLUSHALL\nGET a\n"), "+OK\r\n+OK\r\n$-1\r\n");
+        assert_eq!(said(b"POST / HTTP/1.1\r\nHost: x\r\n"), "");
+        assert_eq!(said(b"GET / HTTP/1.1\r\nHost: x\r\n"), "");
+        assert_eq!(said(b"CLIENT REPLY SKIP\nPING\nECHO x\n"), "$1\r\nx\r\n");
         assert_eq!(
-            said(b"SET a b\nFLUSHALL\n"),
-            "-ERR plain keys are not part of this version\r\n+OK\r\n"
+            said(b"CLIENT REPLY OFF\nPING\nCLIENT REPLY ON\n"),
+            "+OK\r\n"
         );
     }
 

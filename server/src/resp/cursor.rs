@@ -19,8 +19,29 @@ pub(super) struct Cursors {
 #[derive(Debug)]
 struct Inner {
     next: u64,
-    positions: HashMap<u64, String>,
+    positions: HashMap<u64, Place>,
     order: VecDeque<u64>,
+}
+
+/// Where a scan goes on: among the rows of entities, which come first, or the plain keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// After this entity, or at the first.
+    Rows(Option<String>),
+    /// After this key, or at the first.
+    Plain(Option<Vec<u8>>),
+}
+
+impl Place {
+    /// Where every scan begins.
+    pub(super) fn start() -> Place {
+        Place::Rows(None)
+    }
+
+    /// Where the plain keys begin.
+    pub(super) fn plain() -> Place {
+        Place::Plain(None)
+    }
 }
 
 /// What a cursor stands for.
@@ -28,8 +49,8 @@ struct Inner {
 pub(super) enum Position {
     /// Cursor 0.
     Start,
-    /// Go on after this key.
-    After(String),
+    /// Go on there.
+    After(Place),
     /// It was given out, but so long ago that the position is gone.
     Forgotten,
     /// Never given out, which Redis leaves undefined: there is nothing to go on with.
@@ -50,8 +71,8 @@ impl Cursors {
         }
     }
 
-    /// A cursor for going on after this key. It stays valid when used, so a client may retry.
-    pub(super) fn give(&self, last_key: String) -> u64 {
+    /// A cursor for going on there. It stays valid when used, so a client may retry.
+    pub(super) fn give(&self, place: Place) -> u64 {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let cursor = inner.next;
         inner.next += 1;
@@ -61,7 +82,7 @@ impl Cursors {
             inner.positions.remove(&oldest);
         }
         inner.order.push_back(cursor);
-        inner.positions.insert(cursor, last_key);
+        inner.positions.insert(cursor, place);
         cursor
     }
 
@@ -72,7 +93,7 @@ impl Cursors {
         }
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         match inner.positions.get(&cursor) {
-            Some(key) => Position::After(key.clone()),
+            Some(place) => Position::After(place.clone()),
             None if (EARLIEST..inner.next).contains(&cursor) => Position::Forgotten,
             None => Position::Unknown,
         }
@@ -87,18 +108,22 @@ mod tests {
     fn cursors_are_remembered_a_while_and_never_confused() {
         let cursors = Cursors::starting_at(EARLIEST + 100);
         assert_eq!(cursors.find(0), Position::Start);
-        let first = cursors.give("a".to_owned());
-        assert_eq!(cursors.find(first), Position::After("a".to_owned()));
-        assert_eq!(cursors.find(first), Position::After("a".to_owned()));
+        let (a, b) = (
+            Place::Rows(Some("a".to_owned())),
+            Place::Plain(Some(b"b".to_vec())),
+        );
+        let first = cursors.give(a.clone());
+        assert_eq!(cursors.find(first), Position::After(a.clone()));
+        assert_eq!(cursors.find(first), Position::After(a));
         assert_eq!(cursors.find(first - 1), Position::Forgotten);
         assert_eq!(cursors.find(first + 1), Position::Unknown);
         assert_eq!(cursors.find(17), Position::Unknown);
         assert_eq!(cursors.find(u64::MAX), Position::Unknown);
         let last = (0..REMEMBERED)
-            .map(|_| cursors.give("b".to_owned()))
+            .map(|_| cursors.give(b.clone()))
             .last()
             .unwrap();
         assert_eq!(cursors.find(first), Position::Forgotten);
-        assert_eq!(cursors.find(last), Position::After("b".to_owned()));
+        assert_eq!(cursors.find(last), Position::After(b));
     }
 }

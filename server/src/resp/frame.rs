@@ -49,6 +49,11 @@ pub struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
+    /// Of bytes in which each begins and ends there.
+    pub(super) fn new(bytes: &'a [u8], ends: &'a [(usize, usize)]) -> Arguments<'a> {
+        Arguments { bytes, ends }
+    }
+
     /// Whether the request was empty: a bare newline, `*0`.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -63,6 +68,14 @@ impl<'a> Arguments<'a> {
     pub fn get(&self, index: usize) -> Option<&'a [u8]> {
         let (start, end) = *self.ends.get(index)?;
         self.bytes.get(start..end)
+    }
+
+    /// Those from one position on, as a request of their own.
+    pub fn after(&self, index: usize) -> Arguments<'a> {
+        Arguments {
+            bytes: self.bytes,
+            ends: self.ends.get(index..).unwrap_or_default(),
+        }
     }
 
     /// All from one position on.

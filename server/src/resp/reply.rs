@@ -33,6 +33,10 @@ pub enum Reply {
     Verbatim(String),
     /// No value.
     Null,
+    /// No list: of a transaction that was not done.
+    NullArray,
+    /// It stands in the writer already.
+    Written,
     /// A list.
     Array(Vec<Reply>),
     /// Without order: a list under RESP2.
@@ -45,8 +49,6 @@ pub enum Reply {
     Values(Vec<Value>),
     /// An entity's features that are not null.
     Row(FeatureRow, Part),
-    /// Names of keys: the prefix and each key.
-    Keys(String, Vec<String>),
 }
 
 /// What of a row is written.
@@ -74,6 +76,11 @@ impl Reply {
     /// `+OK`
     pub const OK: Reply = Reply::Simple("OK");
 
+    /// An error that the program knows.
+    pub fn error(text: &str) -> Reply {
+        Reply::Error(text.to_owned())
+    }
+
     /// A string that the program knows.
     pub fn text(text: impl Into<String>) -> Reply {
         Reply::Text(text.into())
@@ -96,6 +103,9 @@ impl Writer {
             }
             Reply::Text(text) | Reply::Verbatim(text) => self.bulk(text.as_bytes()),
             Reply::Null => self.null(protocol),
+            Reply::NullArray if !resp3 => self.out.extend_from_slice(b"*-1\r\n"),
+            Reply::NullArray => self.null(protocol),
+            Reply::Written => {}
             Reply::Array(items) => self.list(b'*', items, protocol),
             Reply::Set(items) => self.list(if resp3 { b'~' } else { b'*' }, items, protocol),
             Reply::Map(pairs) => {
@@ -113,14 +123,6 @@ impl Writer {
                 }
             }
             Reply::Row(row, part) => self.row(row, *part, protocol),
-            Reply::Keys(prefix, keys) => {
-                self.line(b'*', keys.len());
-                for key in keys {
-                    self.line(b'$', prefix.len() + key.len());
-                    self.out.extend_from_slice(prefix.as_bytes());
-                    self.end(key.as_bytes());
-                }
-            }
         }
     }
 
@@ -177,21 +179,29 @@ impl Writer {
         }
     }
 
-    fn map(&mut self, pairs: usize, protocol: Protocol) {
+    /// Begins a map of so many pairs.
+    pub(super) fn map(&mut self, pairs: usize, protocol: Protocol) {
         match protocol {
             Protocol::Resp2 => self.line(b'*', pairs * 2),
             Protocol::Resp3 => self.line(b'%', pairs),
         }
     }
 
-    fn null(&mut self, protocol: Protocol) {
+    /// Begins a list.
+    pub(super) fn array(&mut self, length: usize) {
+        self.line(b'*', length);
+    }
+
+    /// Appends null.
+    pub(super) fn null(&mut self, protocol: Protocol) {
         self.out.extend_from_slice(match protocol {
             Protocol::Resp2 => b"$-1\r\n",
             Protocol::Resp3 => b"_\r\n",
         });
     }
 
-    fn bulk(&mut self, bytes: &[u8]) {
+    /// Appends a string of bytes.
+    pub(super) fn bulk(&mut self, bytes: &[u8]) {
         self.line(b'$', bytes.len());
         self.end(bytes);
     }
@@ -267,8 +277,7 @@ mod tests {
             written(&Reply::Set(vec![Reply::OK])),
             ["*1\r\n+OK\r\n", "~1\r\n+OK\r\n"]
         );
-        let [keys, _] = written(&Reply::Keys("user:".to_owned(), vec!["7".to_owned()]));
-        assert_eq!(keys, "*1\r\n$6\r\nuser:7\r\n");
+        assert_eq!(written(&Reply::NullArray), ["*-1\r\n", "_\r\n"]);
     }
 
     #[test]

@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::Protocol;
+use granary_storage::Watcher;
+
 use super::cursor::Cursors;
+use super::slowlog::SlowLog;
+use super::{Arguments, Protocol};
 use crate::monitor::Metrics;
 
 /// What all connections share.
@@ -24,6 +27,7 @@ pub struct Server {
     /// Tells one run of the server from another.
     pub(super) run: u64,
     pub(super) cursors: Cursors,
+    pub(super) slow: SlowLog,
     clients: Mutex<BTreeMap<u64, Arc<Client>>>,
     next_client: AtomicU64,
 }
@@ -38,6 +42,8 @@ pub(super) struct Client {
     pub(super) resp3: AtomicBool,
     /// Milliseconds from `connected` to the latest command.
     pub(super) active_ms: AtomicU64,
+    /// Told to go by another.
+    pub(super) killed: tokio::sync::Notify,
 }
 
 /// The two ends of a connection.
@@ -66,6 +72,67 @@ pub struct Session {
     pub closing: bool,
     pub(super) server: Arc<Server>,
     pub(super) client: Arc<Client>,
+    /// What came since `MULTI`.
+    pub(super) queue: Option<Queue>,
+    /// Tells of changes of the keys watched.
+    pub(super) watcher: Watcher,
+    /// Keys watched, whether each was there, and a hash of its row of features.
+    pub(super) watched: Vec<(Box<[u8]>, bool, Option<u64>)>,
+    /// Replies that the client wants to hear.
+    pub(super) hears: Hears,
+}
+
+/// Which replies a client wants to hear, by `CLIENT REPLY`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Hears {
+    #[default]
+    All,
+    /// All but the next.
+    SkipNext,
+    /// All but this one.
+    SkipThis,
+    Nothing,
+}
+
+/// The requests of a transaction.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) requests: Vec<Request>,
+    /// Whether one could not be queued.
+    pub(super) is_broken: bool,
+    /// What they take.
+    pub(super) bytes: usize,
+}
+
+/// A request kept for later.
+#[derive(Debug)]
+pub(super) struct Request {
+    bytes: Vec<u8>,
+    ends: Vec<(usize, usize)>,
+}
+
+impl Request {
+    pub(super) fn of(arguments: Arguments<'_>) -> Request {
+        let mut request = Request {
+            bytes: Vec::new(),
+            ends: Vec::with_capacity(arguments.len()),
+        };
+        for argument in arguments.from(0) {
+            let start = request.bytes.len();
+            request.bytes.extend_from_slice(argument);
+            request.ends.push((start, request.bytes.len()));
+        }
+        request
+    }
+
+    /// How many bytes it takes.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<(usize, usize)>()
+    }
+
+    pub(super) fn arguments(&self) -> Arguments<'_> {
+        Arguments::new(&self.bytes, &self.ends)
+    }
 }
 
 impl Server {
@@ -82,6 +149,7 @@ impl Server {
             started: Instant::now(),
             run: micros,
             cursors: Cursors::starting_at(micros),
+            slow: SlowLog::default(),
             clients: Mutex::default(),
             next_client: AtomicU64::new(1),
         }
@@ -101,6 +169,7 @@ impl Server {
             names: Mutex::default(),
             resp3: AtomicBool::new(false),
             active_ms: AtomicU64::new(0),
+            killed: tokio::sync::Notify::new(),
         });
         clients.insert(client.id, Arc::clone(&client));
         self.metrics.resp_connections.inc();
@@ -111,6 +180,10 @@ impl Server {
             closing: false,
             server,
             client,
+            queue: None,
+            watcher: Watcher::default(),
+            watched: Vec::new(),
+            hears: Hears::All,
         })
     }
 
@@ -128,6 +201,22 @@ impl Session {
         self.client
             .resp3
             .store(protocol == Protocol::Resp3, Ordering::Relaxed);
+    }
+
+    /// Whether the client wants to hear the reply that stands in the writer now.
+    pub(super) fn is_heard(&mut self) -> bool {
+        match self.hears {
+            Hears::All => true,
+            Hears::Nothing => false,
+            Hears::SkipNext => {
+                self.hears = Hears::SkipThis;
+                false
+            }
+            Hears::SkipThis => {
+                self.hears = Hears::All;
+                false
+            }
+        }
     }
 
     /// Notes that the client is alive.

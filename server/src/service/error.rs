@@ -56,6 +56,11 @@ pub enum ServiceError {
     /// A task took another's place.
     #[error("busy: {0}")]
     Busy(String),
+    /// Nothing can be written at the moment; reads go on.
+    #[error(
+        "nothing can be written: {0}; free some space on the disk, or look at the log of the server"
+    )]
+    Unwritable(String),
     /// The disk or a stored file failed.
     #[error("internal: {0}")]
     Internal(String),
@@ -80,6 +85,11 @@ impl From<granary_storage::Error> for ServiceError {
     fn from(error: granary_storage::Error) -> Self {
         match error {
             granary_storage::Error::Locked { .. } => ServiceError::Busy(error.to_string()),
+            granary_storage::Error::LogPoisoned { .. }
+            | granary_storage::Error::Io {
+                operation: "write" | "sync",
+                ..
+            } => ServiceError::Unwritable(error.to_string()),
             error => ServiceError::Internal(error.to_string()),
         }
     }

@@ -80,6 +80,28 @@ impl Service {
         Ok(self.inner.store.view().contains(key.as_bytes())?)
     }
 
+    /// A hash of what is stored of an entity, which changes with every event of it.
+    pub fn row_hash(&self, key: &str) -> Result<Option<u64>, ServiceError> {
+        let view = self.inner.store.view();
+        let row = view.row(key.as_bytes())?;
+        Ok(row.map(|row| {
+            let hash = blake3::hash(&row);
+            let (first, _) = hash
+                .as_bytes()
+                .split_first_chunk()
+                .expect("32 bytes are more");
+            u64::from_le_bytes(*first)
+        }))
+    }
+
+    /// How many bytes are stored of an entity.
+    pub fn row_bytes(&self, key: &str) -> Result<Option<usize>, ServiceError> {
+        let full = self.inner.store.view().full_row(key.as_bytes())?;
+        let vectors =
+            |full: &granary_storage::FullRow| full.vectors.as_ref().map_or(0, |it| it.len());
+        Ok(full.map(|full| key.len() + full.row.len() + vectors(&full)))
+    }
+
     /// Keys in order, after one, at most `limit`.
     pub fn keys(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, ServiceError> {
         let view = self.inner.store.view();

@@ -62,7 +62,7 @@ impl Service {
 
 impl Inner {
     fn flush(&self) -> Result<(), ServiceError> {
-        if self.store.staged_bytes() == 0 {
+        if self.store.is_clean() {
             return Ok(());
         }
         // Under the writer's lock no event is between the log and its row.
@@ -71,6 +71,6 @@ impl Inner {
             self.store
                 .begin_flush(self.log.written(), self.data_clock())
         };
-        Ok(flush.commit()?)
+        Ok(flush.commit(|| self.log.sync().map(|_| ()))?)
     }
 }

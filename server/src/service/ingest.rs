@@ -276,8 +276,10 @@ impl Inner {
             self.store.await_flush();
         }
         if self.store.staged_bytes() > MOST_STAGED {
-            let flush = self.store.begin_flush(self.log.written(), self.data_clock());
-            if let Err(error) = flush.commit() {
+            let flush = self
+                .store
+                .begin_flush(self.log.written(), self.data_clock());
+            if let Err(error) = flush.commit(|| self.log.sync().map(|_| ())) {
                 tracing::error!(%error, "changed rows were not flushed; they are in the log");
             }
         }

@@ -11,6 +11,7 @@ mod features; // reading features
 mod flush; // changed rows to disk, in the background
 mod generation; // what is served, with its folds compiled
 mod ingest; // taking events in, log first
+mod keys; // plain keys, and who looks after them
 mod json_event; // a JSON object -> the fields of a row
 mod origins; // how far each tail has read
 mod open; // from files to a service
@@ -31,6 +32,7 @@ pub use clock::WallClock;
 pub use error::ServiceError;
 pub use flush::Flusher;
 pub use generation::{GenerationMeta, LoadedVersion};
+pub use keys::{AppendFsync, KeyKeeper};
 pub use open::{ServiceOptions, default_embedder};
 pub use origins::Origins;
 pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};
@@ -48,6 +50,7 @@ use granary_storage::{DataDir, Log, OnlineStore, ServerLock, View};
 use self::definition::Definition;
 use self::generation::Generation;
 use self::ingest::{Request, Writer};
+use self::keys::Policy;
 use self::predict::LoadedModel;
 use self::sampling::{Logged, Sampler};
 
@@ -71,6 +74,8 @@ struct Inner {
     waiting: Mutex<Vec<Request>>,
     writer: Mutex<Writer>,
     log: Log,
+    /// When writes of plain keys are acknowledged.
+    policy: Policy,
     /// One microsecond past the newest event folded.
     data_clock: AtomicI64,
     wall: WallClock,

@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use granary_pipelines::catch_up;
 use granary_pipelines::text::{Embedder, HashedNgrams};
 use granary_registry::{EventTime, Registry, Span};
-use granary_storage::{DataDir, Log, LogOptions, LogReader, Offset, OnlineOptions, OnlineStore};
+use granary_storage::{
+    DataDir, Kind, Log, LogOptions, LogReader, Offset, OnlineOptions, OnlineStore, Replayed,
+};
 
 use super::clock::WallClock;
 use super::definition::Definition;
 use super::error::ServiceError;
 use super::generation::{Generation, GenerationMeta};
 use super::ingest::Writer;
+use super::keys::{AppendFsync, Policy};
 use super::rows::StagedRows;
 use super::sampling::Logged;
 use super::{Counters, Inner, Service};
@@ -27,6 +30,10 @@ pub struct ServiceOptions {
     pub max_future: Span,
     /// Memory for pages of the online store.
     pub cache_bytes: usize,
+    /// Memory for plain keys that the store has as well.
+    pub keys_bytes: usize,
+    /// When writes of plain keys are acknowledged.
+    pub append_fsync: AppendFsync,
 }
 
 impl Default for ServiceOptions {
@@ -35,6 +42,8 @@ impl Default for ServiceOptions {
             wall: WallClock::System,
             max_future: Span(5 * Span::MINUTE.0),
             cache_bytes: 256 << 20,
+            keys_bytes: 256 << 20,
+            append_fsync: AppendFsync::default(),
         }
     }
 }
@@ -58,6 +67,7 @@ impl Service {
             data.online_store(),
             OnlineOptions {
                 cache_bytes: options.cache_bytes,
+                keys_bytes: options.keys_bytes,
             },
         )?;
         let log = Log::open(data.log(), LogOptions::default())?;
@@ -76,7 +86,7 @@ impl Service {
             None => None,
         };
         let clock = info.as_ref().map_or(EventTime(0), |info| info.clock);
-        let flushed = info.as_ref().map_or(Offset(0), |info| info.log_offset);
+        let flushed = store.view().log_offset();
         let definition = Definition {
             text: registry_text.to_owned(),
             registry,
@@ -91,6 +101,7 @@ impl Service {
             waiting: Mutex::new(Vec::new()),
             writer: Mutex::new(Writer { newest: clock }),
             log,
+            policy: Policy::new(options.append_fsync),
             data_clock: AtomicI64::new(clock.0),
             wall: options.wall,
             max_future: options.max_future,
@@ -113,11 +124,26 @@ impl Service {
 }
 
 impl Inner {
+    /// Applies what became of plain keys after the last flush.
+    fn replay_keys(&self, flushed: Offset, end: Offset) -> Result<(), ServiceError> {
+        let log = LogReader::open(self.data.log());
+        let mut records = log.read_from(flushed.max(log.first()?), Some(end))?;
+        let mut replayed = Replayed::default();
+        let mut turn = self.store.turn(&self.log, 0);
+        while let Some(record) = records.next_record()? {
+            if record.kind == Kind::Plain {
+                turn.replay(&mut replayed, record.payload)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Folds in what was acknowledged after the last flush: exactly once, because the offset
     /// was stored together with the rows.
     fn replay(&self, flushed: Offset) -> Result<(), ServiceError> {
         let end = self.log.end();
         self.logged.fold(end);
+        self.replay_keys(flushed, end)?;
         let Some(generation) = self.generation() else {
             return Ok(());
         };

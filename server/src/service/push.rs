@@ -114,7 +114,8 @@ impl Service {
                 .generation
                 .write()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            loader.publish(end, self.inner.data_clock(), &meta.to_bytes())?;
+            let synced = || self.inner.log.sync().map(|_| ());
+            loader.publish(end, self.inner.data_clock(), &meta.to_bytes(), synced)?;
             *current = Some(Arc::new(generation));
             self.inner.define(definition);
         }

@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::format::{MAX_PAYLOAD, RECORD_HEADER, SEGMENT_HEADER, encode_record};
@@ -51,6 +51,8 @@ pub struct Log {
     /// Held by the one thread that syncs; taken before `tail`.
     syncing: Mutex<()>,
     synced: AtomicU64,
+    /// Whether the tail is anything but well: looked at before every change of a plain key.
+    is_ill: Arc<AtomicBool>,
     torn: Option<TornTail>,
 }
 
@@ -63,6 +65,7 @@ struct Tail {
     end: u64,
     buffer: Vec<u8>, // appended, not yet written
     health: Health,
+    is_ill: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +96,9 @@ impl Log {
         let file = append_to(&path)?;
         // What an earlier process wrote without syncing counts as synced from here on.
         file.sync_all().map_err(Error::io("sync", &path))?;
+        let is_ill = Arc::new(AtomicBool::new(false));
         let tail = Tail {
+            is_ill: Arc::clone(&is_ill),
             path,
             file: Arc::new(file),
             base,
@@ -107,6 +112,7 @@ impl Log {
             tail: Mutex::new(tail),
             syncing: Mutex::new(()),
             synced: AtomicU64::new(end),
+            is_ill,
             torn,
         })
     }
@@ -139,6 +145,9 @@ impl Log {
     /// An error if nothing can be appended at the moment. After a full disk this tries again
     /// to write what waits.
     pub fn ready(&self) -> Result<()> {
+        if !self.is_ill.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let mut tail = self.tail();
         match tail.health {
             Health::Well => Ok(()),
@@ -229,7 +238,7 @@ impl Log {
         if self.synced().0 < end {
             // Others append meanwhile. A segment that ends meanwhile is synced by whoever ends it.
             if let Err(error) = file.sync_data() {
-                self.tail().health = Health::Poisoned;
+                self.tail().turn(Health::Poisoned);
                 return Err(Error::io("sync", &path)(error));
             }
             self.synced.fetch_max(end, Ordering::AcqRel);
@@ -260,7 +269,7 @@ impl Log {
         if self.synced().0 < tail.end {
             let synced = tail.file.sync_data();
             if let Err(error) = synced {
-                tail.health = Health::Poisoned;
+                tail.turn(Health::Poisoned);
                 return Err(Error::io("sync", &tail.path)(error));
             }
             self.synced.fetch_max(tail.end, Ordering::AcqRel);
@@ -329,7 +338,7 @@ impl Tail {
             return Err(Error::io("write", &self.path)(error));
         }
         self.buffer.clear();
-        self.health = Health::Well;
+        self.turn(Health::Well);
         Ok(())
     }
 
@@ -339,7 +348,7 @@ impl Tail {
         self.end = end;
         self.cut_file(end);
         if self.health == Health::Stalled {
-            self.health = Health::Well;
+            self.turn(Health::Well);
         }
     }
 
@@ -349,10 +358,15 @@ impl Tail {
         let cut = self
             .file
             .set_len(SEGMENT_HEADER as u64 + end.saturating_sub(self.base));
-        self.health = match cut {
+        self.turn(match cut {
             Ok(()) if self.health != Health::Poisoned => Health::Stalled,
             _ => Health::Poisoned,
-        };
+        });
+    }
+
+    fn turn(&mut self, health: Health) {
+        self.health = health;
+        self.is_ill.store(health != Health::Well, Ordering::Release);
     }
 }
 

@@ -203,7 +203,11 @@ impl OnlineStore {
         let database = database.map_err(|error| redb_error("open", &path)(error.into()))?;
         prepare(&database, &path)?;
         let snapshot = Arc::new(Snapshot::take(&database, &path)?);
-        let space = Keyspace::new(snapshot.plain_count, options.keys_bytes);
+        let space = Keyspace::new(
+            snapshot.plain_count,
+            snapshot.waking_count,
+            options.keys_bytes,
+        );
         let stack = Stack {
             snapshot,
             frozen: Vec::new(),

@@ -74,6 +74,7 @@ pub(super) struct Snapshot {
     pub(super) waking: ReadOnlyTable<Bin, ()>,
     pub(super) row_count: u64,
     pub(super) plain_count: u64,
+    pub(super) waking_count: u64,
 }
 
 /// The names of a generation's tables.
@@ -155,6 +156,7 @@ impl Snapshot {
         let plain = transaction.open_table(PLAIN)?;
         let plain_count = plain.len()?;
         let waking = transaction.open_table(WAKING)?;
+        let waking_count = waking.len()?;
         let path = path.to_owned();
         Ok(Snapshot {
             path,
@@ -165,6 +167,7 @@ impl Snapshot {
             waking,
             row_count,
             plain_count,
+            waking_count,
         })
     }
 }

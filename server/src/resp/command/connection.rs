@@ -28,6 +28,9 @@ pub enum ConnectionCommand<'a> {
         ids: Vec<u64>,
         others: bool,
     },
+    /// `CLIENT KILL address`, and its form with filters.
+    ClientKill(Kill<'a>),
+    ClientReply(Reply),
     /// `NO-EVICT`, `NO-TOUCH`: there is nothing to switch.
     ClientNothing,
     ClientHelp,
@@ -42,6 +45,28 @@ pub struct Hello<'a> {
     pub user: Option<&'a [u8]>,
     /// The connection's name from now on.
     pub name: Option<&'a [u8]>,
+}
+
+/// Whom `CLIENT KILL` closes: whoever fits all that is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kill<'a> {
+    pub id: Option<u64>,
+    pub address: Option<&'a [u8]>,
+    pub local_address: Option<&'a [u8]>,
+    /// Whether whoever asks is left out.
+    pub skips_me: bool,
+    /// Whether the answer is `OK` or an error, instead of a count.
+    pub is_old_form: bool,
+    /// Whether nobody fits: of another type or user than there are.
+    pub none: bool,
+}
+
+/// What `CLIENT REPLY` switches to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    On,
+    Off,
+    Skip,
 }
 
 /// What `CLIENT SETINFO` sets.
@@ -199,6 +224,16 @@ fn client<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal
             ConnectionCommand::ClientNothing
         }
         "list" => client_list(arguments)?,
+        "kill" => client_kill(arguments)?,
+        "reply" => {
+            arity(given == 3)?;
+            ConnectionCommand::ClientReply(match lower(at(arguments, 2)).as_str() {
+                "on" => Reply::On,
+                "off" => Reply::Off,
+                "skip" => Reply::Skip,
+                _ => return Err(Refusal::Syntax),
+            })
+        }
         _ => return Err(unknown_subcommand("CLIENT", arguments)),
     };
     Ok(Command::Connection(command))
@@ -229,6 +264,49 @@ fn client_list(arguments: Arguments<'_>) -> Result<ConnectionCommand<'_>, Refusa
         }
         _ => Err(Refusal::Syntax),
     }
+}
+
+/// `CLIENT KILL addr:port` or `CLIENT KILL [ID id] [ADDR a] [LADDR a] [TYPE t] [USER u]
+/// [SKIPME yes|no] …`
+fn client_kill(arguments: Arguments<'_>) -> Result<ConnectionCommand<'_>, Refusal> {
+    let mut kill = Kill {
+        skips_me: true,
+        ..Kill::default()
+    };
+    if arguments.len() == 3 {
+        kill.address = arguments.get(2);
+        (kill.is_old_form, kill.skips_me) = (true, false);
+        return Ok(ConnectionCommand::ClientKill(kill));
+    }
+    let filters = arguments.from(2).step_by(2);
+    let mut values = arguments.from(3).step_by(2);
+    for filter in filters {
+        let value = values.next().ok_or(Refusal::Syntax)?;
+        match lower(filter).as_str() {
+            "id" => {
+                let id = number(value).ok().and_then(|id| u64::try_from(id).ok());
+                kill.id = Some(id.ok_or(Refusal::ClientId)?);
+            }
+            "addr" => kill.address = Some(value),
+            "laddr" => kill.local_address = Some(value),
+            "type" => match lower(value).as_str() {
+                "normal" => {}
+                "master" | "replica" | "slave" | "pubsub" => kill.none = true,
+                _ => return Err(Refusal::Syntax),
+            },
+            "user" => kill.none |= value != b"default",
+            "skipme" => match lower(value).as_str() {
+                "yes" => kill.skips_me = true,
+                "no" => kill.skips_me = false,
+                _ => return Err(Refusal::Syntax),
+            },
+            _ => return Err(Refusal::Syntax),
+        }
+    }
+    if arguments.len() < 3 {
+        return Err(Refusal::Syntax);
+    }
+    Ok(ConnectionCommand::ClientKill(kill))
 }
 
 fn attribute(name: &[u8]) -> Result<Attribute, Refusal> {

@@ -1,7 +1,7 @@
 //! The commands about the fields of one key. Called by `command`, done by `execute::hash`.
 
 use super::scan::{Dialect, ScanOptions, cursor};
-use super::{Arguments, Command, Refusal, Spec, at};
+use super::{Arguments, Command, Refusal, Spec, at, number};
 
 /// A read of one key's fields.
 #[derive(Clone, Debug)]
@@ -24,8 +24,21 @@ pub enum HashRead<'a> {
     FieldLength(&'a [u8]),
     /// `HMGET`: the request, whose fields begin at 2.
     Fields(Arguments<'a>),
-    /// A hash is answered whole, as Redis does with small ones.
-    Scan(ScanOptions<'a>),
+    Scan {
+        cursor: u64,
+        options: ScanOptions<'a>,
+    },
+    /// `HRANDFIELD`
+    Random(Draw),
+}
+
+/// What `HRANDFIELD` draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// One name.
+    One,
+    /// Names, each at most once, or so many with repetitions if negative.
+    Some { count: i64, with_values: bool },
 }
 
 const FLAGS: &[&str] = &["readonly", "fast"];
@@ -67,14 +80,15 @@ pub(super) const SPECS: &[Spec] = &[
         "Returns the values of the given fields of a hash.",
         |_, arguments| read(arguments, HashRead::Fields(arguments)),
     ),
+    spec("hrandfield", -2, "Returns random fields of a hash.", random),
     spec(
         "hscan",
         -3,
         "Iterates over fields and values of a hash.",
         |_, arguments| {
-            cursor(at(arguments, 2))?;
+            let cursor = cursor(at(arguments, 2))?;
             let options = ScanOptions::parse(arguments, 3, Dialect::Hash)?;
-            read(arguments, HashRead::Scan(options))
+            read(arguments, HashRead::Scan { cursor, options })
         },
     ),
     spec(
@@ -115,3 +129,30 @@ fn read<'a>(arguments: Arguments<'a>, read: HashRead<'a>) -> Result<Command<'a>,
         read,
     }))
 }
+
+/// `HRANDFIELD key [count [WITHVALUES]]`
+fn random<'a>(_: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
+    let Some(count) = arguments.get(2) else {
+        return read(arguments, HashRead::Random(Draw::One));
+    };
+    let count = number(count)?;
+    let with_values = match arguments.get(3) {
+        None => false,
+        Some(word) if word.eq_ignore_ascii_case(b"withvalues") => true,
+        Some(_) => return Err(Refusal::Syntax),
+    };
+    if arguments.len() > 4 {
+        return Err(Refusal::Syntax);
+    }
+    if count.unsigned_abs() > MOST_DRAWN {
+        return Err(Refusal::OutOfRange);
+    }
+    read(
+        arguments,
+        HashRead::Random(Draw::Some { count, with_values }),
+    )
+}
+
+/// Redis draws the line where the count doubled is no number; here an answer must also fit
+/// into memory.
+const MOST_DRAWN: u64 = 1 << 24;

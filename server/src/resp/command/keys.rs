@@ -1,7 +1,7 @@
 //! The commands about keys, whatever they hold. Called by `command`, done by `execute::keys`.
 
 use super::scan::{Dialect, ScanOptions, cursor};
-use super::{Arguments, Command, Refusal, Spec, at, lower, unknown_subcommand};
+use super::{Arguments, Command, Refusal, Spec, at, lower, number, unknown_subcommand};
 
 /// About keys, whatever they hold.
 #[derive(Clone, Debug)]
@@ -9,131 +9,191 @@ pub enum KeyCommand<'a> {
     /// `EXISTS` and `TOUCH`: how many of the keys there are.
     Exists(Arguments<'a>),
     Type(&'a [u8]),
+    /// `DEL` and `UNLINK`
+    Remove(Arguments<'a>),
+    Rename {
+        from: &'a [u8],
+        to: &'a [u8],
+        unless_there: bool,
+    },
+    Copy {
+        from: &'a [u8],
+        to: &'a [u8],
+        replace: bool,
+    },
     Scan {
         cursor: u64,
         options: ScanOptions<'a>,
     },
     Keys(&'a [u8]),
     RandomKey,
-    /// `TTL` and `PTTL`
-    TimeToLive(&'a [u8]),
-    Encoding(&'a [u8]),
+    Object {
+        fact: ObjectFact,
+        key: &'a [u8],
+    },
     ObjectHelp,
-    /// `GET`, `STRLEN`: reads of a string.
-    Get(&'a [u8]),
-    Length(&'a [u8]),
-    MGet(Arguments<'a>),
+    MemoryUsage(&'a [u8]),
+    MemoryHelp,
 }
 
-const FLAGS: &[&str] = &["readonly", "fast"];
+/// What `OBJECT` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectFact {
+    Encoding,
+    IdleTime,
+    RefCount,
+    Frequency,
+}
+
+const READ: &[&str] = &["readonly", "fast"];
+const WRITE: &[&str] = &["write", "fast"];
+const NONE: (i64, i64, i64) = (0, 0, 0);
+const ONE: (i64, i64, i64) = (1, 1, 1);
+const TWO: (i64, i64, i64) = (1, 2, 1);
+const SECOND: (i64, i64, i64) = (2, 2, 1);
+const ALL: (i64, i64, i64) = (1, -1, 1);
 
 pub(super) const SPECS: &[Spec] = &[
     spec(
-        "exists",
-        -2,
-        (1, -1, 1),
-        "Determines whether one or more keys exist.",
-        exists,
+        "copy",
+        -3,
+        WRITE,
+        TWO,
+        "6.2.0",
+        "Copies the value of a key to a new key.",
+        copy,
     ),
     spec(
-        "get",
-        2,
-        ONE,
-        "Returns the string value of a key.",
-        |_, arguments| Ok(Command::Keys(KeyCommand::Get(at(arguments, 1)))),
+        "del",
+        -2,
+        WRITE,
+        ALL,
+        "1.0.0",
+        "Deletes one or more keys.",
+        |_, a| done(KeyCommand::Remove(a)),
+    ),
+    spec(
+        "exists",
+        -2,
+        READ,
+        ALL,
+        "1.0.0",
+        "Determines whether one or more keys exist.",
+        |_, a| done(KeyCommand::Exists(a)),
     ),
     spec(
         "keys",
         2,
-        (0, 0, 0),
+        READ,
+        NONE,
+        "1.0.0",
         "Returns all key names that match a pattern.",
-        |_, arguments| Ok(Command::Keys(KeyCommand::Keys(at(arguments, 1)))),
+        |_, a| done(KeyCommand::Keys(at(a, 1))),
     ),
     spec(
-        "mget",
+        "memory",
         -2,
-        (1, -1, 1),
-        "Returns the string values of one or more keys.",
-        |_, keys| Ok(Command::Keys(KeyCommand::MGet(keys))),
+        READ,
+        SECOND,
+        "4.0.0",
+        "A container for memory diagnostics.",
+        memory,
+    ),
+    spec(
+        "move",
+        3,
+        WRITE,
+        ONE,
+        "1.0.0",
+        "Moves a key to another database.",
+        |_, _| Err(Refusal::Database),
     ),
     spec(
         "object",
         -2,
-        (2, 2, 1),
-        "A container for object introspection commands.",
+        READ,
+        SECOND,
+        "2.2.3",
+        "A container for object introspection.",
         object,
-    ),
-    spec(
-        "pttl",
-        2,
-        ONE,
-        "Returns the expiration time in milliseconds of a key.",
-        ttl,
     ),
     spec(
         "randomkey",
         1,
-        (0, 0, 0),
+        READ,
+        NONE,
+        "1.0.0",
         "Returns a random key name.",
-        |_, _| Ok(Command::Keys(KeyCommand::RandomKey)),
+        |_, _| done(KeyCommand::RandomKey),
+    ),
+    spec("rename", 3, WRITE, TWO, "1.0.0", "Renames a key.", rename),
+    spec(
+        "renamenx",
+        3,
+        WRITE,
+        TWO,
+        "1.0.0",
+        "Renames a key unless the new name exists.",
+        rename,
     ),
     spec(
         "scan",
         -2,
-        (0, 0, 0),
+        READ,
+        NONE,
+        "2.8.0",
         "Iterates over the key names.",
-        |_, arguments| {
-            let cursor = cursor(at(arguments, 1))?;
-            let options = ScanOptions::parse(arguments, 2, Dialect::Keys)?;
-            Ok(Command::Keys(KeyCommand::Scan { cursor, options }))
+        |_, a| {
+            let cursor = cursor(at(a, 1))?;
+            let options = ScanOptions::parse(a, 2, Dialect::Keys)?;
+            done(KeyCommand::Scan { cursor, options })
         },
-    ),
-    spec(
-        "strlen",
-        2,
-        ONE,
-        "Returns the length of a string value.",
-        |_, arguments| Ok(Command::Keys(KeyCommand::Length(at(arguments, 1)))),
     ),
     spec(
         "touch",
         -2,
-        (1, -1, 1),
+        READ,
+        ALL,
+        "3.2.1",
         "Returns the number of existing keys.",
-        exists,
-    ),
-    spec(
-        "ttl",
-        2,
-        ONE,
-        "Returns the expiration time in seconds of a key.",
-        ttl,
+        |_, a| done(KeyCommand::Exists(a)),
     ),
     spec(
         "type",
         2,
+        READ,
         ONE,
+        "1.0.0",
         "Determines the type of value stored at a key.",
-        |_, arguments| Ok(Command::Keys(KeyCommand::Type(at(arguments, 1)))),
+        |_, a| done(KeyCommand::Type(at(a, 1))),
+    ),
+    spec(
+        "unlink",
+        -2,
+        WRITE,
+        ALL,
+        "4.0.0",
+        "Deletes one or more keys.",
+        |_, a| done(KeyCommand::Remove(a)),
     ),
 ];
-
-const ONE: (i64, i64, i64) = (1, 1, 1);
 
 const fn spec(
     name: &'static str,
     arity: i64,
+    flags: &'static [&'static str],
     keys: (i64, i64, i64),
+    since: &'static str,
     summary: &'static str,
     parse: super::Parse,
 ) -> Spec {
     Spec {
         name,
         arity,
-        flags: FLAGS,
+        flags,
         keys,
         group: "generic",
-        since: "1.0.0",
+        since,
         summary,
         parse,
     }
@@ -143,24 +203,74 @@ const fn spec(
     clippy::unnecessary_wraps,
     reason = "the shape of every parser in the table"
 )]
-fn exists<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
-    Ok(Command::Keys(KeyCommand::Exists(arguments)))
+fn done(command: KeyCommand<'_>) -> Result<Command<'_>, Refusal> {
+    Ok(Command::Keys(command))
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the shape of every parser in the table"
-)]
-fn ttl<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
-    Ok(Command::Keys(KeyCommand::TimeToLive(at(arguments, 1))))
+fn rename<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
+    done(KeyCommand::Rename {
+        from: at(arguments, 1),
+        to: at(arguments, 2),
+        unless_there: spec.name == "renamenx",
+    })
 }
 
-fn object<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
-    let command = match lower(at(arguments, 1)).as_str() {
-        "encoding" if arguments.len() == 3 => KeyCommand::Encoding(at(arguments, 2)),
-        "encoding" => return Err(Refusal::Arity("object|encoding".to_owned())),
-        "help" => KeyCommand::ObjectHelp,
+/// `COPY from to [DB 0] [REPLACE]`
+fn copy<'a>(_: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
+    let mut replace = false;
+    let mut words = arguments.from(3);
+    while let Some(word) = words.next() {
+        if word.eq_ignore_ascii_case(b"replace") {
+            replace = true;
+        } else if word.eq_ignore_ascii_case(b"db") {
+            match number(words.next().ok_or(Refusal::Syntax)?)? {
+                0 => {}
+                _ => return Err(Refusal::Database),
+            }
+        } else {
+            return Err(Refusal::Syntax);
+        }
+    }
+    done(KeyCommand::Copy {
+        from: at(arguments, 1),
+        to: at(arguments, 2),
+        replace,
+    })
+}
+
+fn object<'a>(_: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
+    let name = lower(at(arguments, 1));
+    let fact = match name.as_str() {
+        "encoding" => ObjectFact::Encoding,
+        "idletime" => ObjectFact::IdleTime,
+        "refcount" => ObjectFact::RefCount,
+        "freq" => ObjectFact::Frequency,
+        "help" => return done(KeyCommand::ObjectHelp),
         _ => return Err(unknown_subcommand("OBJECT", arguments)),
     };
-    Ok(Command::Keys(command))
+    if arguments.len() != 3 {
+        return Err(Refusal::Arity(format!("object|{name}")));
+    }
+    done(KeyCommand::Object {
+        fact,
+        key: at(arguments, 2),
+    })
+}
+
+/// `MEMORY USAGE key [SAMPLES count]`
+fn memory<'a>(_: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
+    match lower(at(arguments, 1)).as_str() {
+        "usage" => {}
+        "help" => return done(KeyCommand::MemoryHelp),
+        _ => return Err(unknown_subcommand("MEMORY", arguments)),
+    }
+    match arguments.len() {
+        3 => {}
+        5 if at(arguments, 3).eq_ignore_ascii_case(b"samples") => {
+            number(at(arguments, 4))?;
+        }
+        0..=2 => return Err(Refusal::Arity("memory|usage".to_owned())),
+        _ => return Err(Refusal::Syntax),
+    }
+    done(KeyCommand::MemoryUsage(at(arguments, 2)))
 }

@@ -6,20 +6,27 @@ use std::sync::LazyLock;
 use super::frame::{Arguments, integer};
 
 pub(super) mod connection; // PING, HELLO, CLIENT …
+pub(super) mod expiry; // EXPIRE, TTL, HEXPIRE …
 pub(super) mod hash; // HGETALL, HGET …
-pub(super) mod keys; // EXISTS, SCAN, TYPE …
+pub(super) mod hash_write; // HSET, HDEL …
+pub(super) mod keys; // EXISTS, DEL, SCAN …
+pub(super) mod lifetime; // EX, PX, EXAT, PXAT
 pub(super) mod scan; // the options of SCAN and HSCAN
 pub(super) mod server; // INFO, CONFIG, COMMAND …
 pub(super) mod stream; // XADD
-pub(super) mod write; // what would change a key
+pub(super) mod string; // GET, SET, INCR …
+pub(super) mod transaction; // MULTI, EXEC, WATCH …
 
 pub(super) use connection::ConnectionCommand;
+pub(super) use expiry::ExpiryCommand;
 pub(super) use hash::HashCommand;
+pub(super) use hash_write::HashWrite;
 pub(super) use keys::KeyCommand;
 pub(super) use scan::ScanOptions;
 pub(super) use server::ServerCommand;
 pub(super) use stream::StreamCommand;
-pub(super) use write::WriteCommand;
+pub(super) use string::StringCommand;
+pub(super) use transaction::TransactionCommand;
 
 /// A well-formed request, borrowing from the read buffer.
 #[derive(Clone, Debug)]
@@ -30,12 +37,18 @@ pub enum Command<'a> {
     Server(ServerCommand<'a>),
     /// About keys, whatever they hold.
     Keys(KeyCommand<'a>),
-    /// About the fields of one key.
+    /// Reads the fields of one key.
     Hash(HashCommand<'a>),
+    /// Changes the fields of one key.
+    HashWrite(HashWrite<'a>),
+    /// About strings.
+    Strings(StringCommand<'a>),
+    /// About when keys and fields expire.
+    Expiry(ExpiryCommand<'a>),
+    /// About transactions.
+    Transaction(TransactionCommand<'a>),
     /// Appends an event.
     Stream(StreamCommand<'a>),
-    /// Would change a key.
-    Write(WriteCommand<'a>),
 }
 
 /// Why a request is no command, in Redis's words.
@@ -66,9 +79,45 @@ pub enum Refusal {
     /// A number was due.
     #[error("ERR value is not an integer or out of range")]
     NotAnInteger,
+    /// The least number has no opposite.
+    #[error("ERR decrement would overflow")]
+    DecrementOverflow,
     /// Not a number.
     #[error("ERR invalid cursor")]
     Cursor,
+    /// A lifetime that is none.
+    #[error("ERR invalid expire time in '{0}' command")]
+    ExpireTime(String),
+    /// Of `EXPIRE`.
+    #[error("ERR Unsupported option {0}")]
+    UnsupportedOption(String),
+    /// Of `EXPIRE`.
+    #[error("ERR NX and XX, GT or LT options at the same time are not compatible")]
+    NxWithOthers,
+    /// Of `EXPIRE`.
+    #[error("ERR GT and LT options at the same time are not compatible")]
+    GtWithLt,
+    /// Of `HEXPIRE` and its kin.
+    #[error("ERR Mandatory argument FIELDS is missing or not at the right position")]
+    FieldsMissing,
+    /// Of `HEXPIRE` and its kin.
+    #[error("ERR Parameter `numFields` should be greater than 0")]
+    FieldCount,
+    /// Of `HEXPIRE` and its kin.
+    #[error("ERR The `numfields` parameter must match the number of arguments")]
+    FieldMismatch,
+    /// Of `COPY` and `MOVE`.
+    #[error("ERR DB index is out of range")]
+    Database,
+    /// Of `SLOWLOG GET`.
+    #[error("ERR count should be greater than or equal to -1")]
+    SlowLogCount,
+    /// Of `CLIENT KILL`.
+    #[error("ERR client-id should be greater than 0")]
+    ClientId,
+    /// Of `HRANDFIELD`.
+    #[error("ERR value is out of range")]
+    OutOfRange,
     /// Of `HELLO`.
     #[error("ERR Protocol version is not an integer or out of range")]
     VersionNotAnInteger,
@@ -113,6 +162,35 @@ pub struct Spec {
     pub(super) parse: Parse,
 }
 
+impl Spec {
+    /// Whether it changes keys.
+    pub fn writes(&self) -> bool {
+        self.flags.contains(&"write")
+    }
+
+    /// The keys of a request.
+    pub fn keys_of<'a>(
+        &self,
+        arguments: Arguments<'a>,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (first, last, step) = self.keys;
+        let last = if last < 0 {
+            arguments.len() as i64 + last
+        } else {
+            last
+        };
+        let count = if first == 0 {
+            0
+        } else {
+            (last - first + 1).max(0)
+        };
+        arguments
+            .from(first as usize)
+            .take(count as usize)
+            .step_by(step.max(1) as usize)
+    }
+}
+
 type Parse = for<'a> fn(&'static Spec, Arguments<'a>) -> Result<Command<'a>, Refusal>;
 
 /// Every command, by name.
@@ -122,8 +200,11 @@ static TABLE: LazyLock<Vec<&'static Spec>> = LazyLock::new(|| {
         server::SPECS,
         keys::SPECS,
         hash::SPECS,
+        hash_write::SPECS,
+        string::SPECS,
+        expiry::SPECS,
+        transaction::SPECS,
         stream::SPECS,
-        write::SPECS,
     ];
     let mut table: Vec<&Spec> = families.into_iter().flatten().collect();
     table.sort_by_key(|spec| spec.name);

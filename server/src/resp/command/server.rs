@@ -1,6 +1,6 @@
 //! The commands about the server. Called by `command`, done by `execute::server`.
 
-use super::{Arguments, Command, Refusal, Spec, at, lower, unknown_subcommand};
+use super::{Arguments, Command, Refusal, Spec, at, lower, number, unknown_subcommand};
 
 /// About the server.
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub enum ServerCommand<'a> {
     DbSize,
     Time,
     ConfigGet(Vec<&'a [u8]>),
+    ConfigSet(Arguments<'a>),
+    ConfigResetStat,
     ConfigHelp,
     /// `COMMAND` and `COMMAND INFO`: of all, or of these.
     CommandInfo(Option<Vec<&'a [u8]>>),
@@ -18,9 +20,16 @@ pub enum ServerCommand<'a> {
     CommandList {
         pattern: Option<&'a [u8]>,
     },
+    /// `COMMAND GETKEYS`: the request, whose command begins at 2.
+    CommandKeys(Arguments<'a>),
     CommandHelp,
-    /// `FLUSHDB` and `FLUSHALL` clear plain keys alone, and there are none.
+    /// `FLUSHDB` and `FLUSHALL` clear plain keys alone.
     Flush,
+    /// None for the usual number, and −1 for all.
+    SlowLogGet(Option<i64>),
+    SlowLogLength,
+    SlowLogReset,
+    SlowLogHelp,
 }
 
 const FLAGS: &[&str] = &["loading", "stale"];
@@ -52,14 +61,14 @@ pub(super) const SPECS: &[Spec] = &[
         -1,
         "1.0.0",
         "Removes all plain keys; entities stay.",
-        |_, _| Ok(Command::Server(ServerCommand::Flush)),
+        flush,
     ),
     spec(
         "flushdb",
         -1,
         "1.0.0",
         "Removes all plain keys; entities stay.",
-        |_, _| Ok(Command::Server(ServerCommand::Flush)),
+        flush,
     ),
     spec(
         "info",
@@ -71,6 +80,13 @@ pub(super) const SPECS: &[Spec] = &[
                 arguments.from(1).map(lower).collect(),
             )))
         },
+    ),
+    spec(
+        "slowlog",
+        -2,
+        "2.2.12",
+        "A container for slow log commands.",
+        slowlog,
     ),
     spec("time", 1, "2.6.0", "Returns the server time.", |_, _| {
         Ok(Command::Server(ServerCommand::Time))
@@ -100,6 +116,11 @@ fn config<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal
     let command = match lower(at(arguments, 1)).as_str() {
         "get" if arguments.len() > 2 => ServerCommand::ConfigGet(arguments.from(2).collect()),
         "get" => return Err(Refusal::Arity("config|get".to_owned())),
+        "set" if arguments.len() > 3 && arguments.len() % 2 == 0 => {
+            ServerCommand::ConfigSet(arguments)
+        }
+        "set" => return Err(Refusal::Arity("config|set".to_owned())),
+        "resetstat" => ServerCommand::ConfigResetStat,
         "help" => ServerCommand::ConfigHelp,
         _ => return Err(unknown_subcommand("CONFIG", arguments)),
     };
@@ -119,8 +140,39 @@ fn command<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusa
         "list" => ServerCommand::CommandList {
             pattern: filter(arguments)?,
         },
+        "getkeys" if arguments.len() > 2 => ServerCommand::CommandKeys(arguments),
+        "getkeys" => return Err(Refusal::Arity("command|getkeys".to_owned())),
         "help" => ServerCommand::CommandHelp,
         _ => return Err(unknown_subcommand("COMMAND", arguments)),
+    };
+    Ok(Command::Server(command))
+}
+
+/// `[ASYNC|SYNC]`, which are one here.
+fn flush<'a>(_: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
+    let is_mode =
+        |word: &[u8]| word.eq_ignore_ascii_case(b"async") || word.eq_ignore_ascii_case(b"sync");
+    if arguments.len() > 2 || !arguments.from(1).all(is_mode) {
+        return Err(Refusal::Syntax);
+    }
+    Ok(Command::Server(ServerCommand::Flush))
+}
+
+fn slowlog<'a>(_: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
+    let name = lower(at(arguments, 1));
+    let command = match (name.as_str(), arguments.len()) {
+        ("get", 2) => ServerCommand::SlowLogGet(None),
+        ("get", 3) => match number(at(arguments, 2))? {
+            ..-1 => return Err(Refusal::SlowLogCount),
+            count => ServerCommand::SlowLogGet(Some(count)),
+        },
+        ("len", 2) => ServerCommand::SlowLogLength,
+        ("reset", 2) => ServerCommand::SlowLogReset,
+        ("help", 2) => ServerCommand::SlowLogHelp,
+        ("get" | "len" | "reset" | "help", _) => {
+            return Err(Refusal::Arity(format!("slowlog|{name}")));
+        }
+        _ => return Err(unknown_subcommand("SLOWLOG", arguments)),
     };
     Ok(Command::Server(command))
 }

@@ -1,14 +1,21 @@
 //! Does the commands about the connection itself. Called by `execute`.
 
+use super::Context;
+use super::transaction::unwatch;
 use crate::resp::command::ConnectionCommand;
-use crate::resp::command::connection::{Attribute, Hello};
-use crate::resp::session::Client;
+use crate::resp::command::connection::{Attribute, Hello, Kill, Reply as Switch};
+use crate::resp::session::{Client, Hears};
 use crate::resp::{Protocol, Reply, Session};
 
 /// The Redis release whose behaviour clients may expect; they compare it.
-pub(super) const REDIS_VERSION: &str = "7.2.0";
+pub(super) const REDIS_VERSION: &str = "8.0.0";
 
-pub(super) fn execute(command: &ConnectionCommand<'_>, session: &mut Session) -> Reply {
+pub(super) fn execute(command: &ConnectionCommand<'_>, context: &mut Context<'_, '_>) -> Reply {
+    if matches!(command, ConnectionCommand::Reset) {
+        context.session.queue = None;
+        unwatch(context);
+    }
+    let session = &mut *context.session;
     match command {
         ConnectionCommand::Ping(None) => Reply::Simple("PONG"),
         ConnectionCommand::Ping(Some(text)) | ConnectionCommand::Echo(text) => {
@@ -24,6 +31,7 @@ pub(super) fn execute(command: &ConnectionCommand<'_>, session: &mut Session) ->
         }
         ConnectionCommand::Reset => {
             session.speak(Protocol::Resp2);
+            session.hears = Hears::All;
             session.client.rename(|names| names.name.clear());
             Reply::Simple("RESET")
         }
@@ -40,18 +48,34 @@ pub(super) fn execute(command: &ConnectionCommand<'_>, session: &mut Session) ->
         }
         ConnectionCommand::ClientInfo => Reply::Verbatim(describe(&session.client)),
         ConnectionCommand::ClientList { ids, others } => list(session, ids, *others),
+        ConnectionCommand::ClientKill(kill) => close(session, kill),
+        ConnectionCommand::ClientReply(reply) => {
+            session.hears = match reply {
+                Switch::On => Hears::All,
+                Switch::Off => Hears::Nothing,
+                Switch::Skip if session.hears == Hears::Nothing => Hears::Nothing,
+                Switch::Skip => Hears::SkipNext,
+            };
+            match reply {
+                Switch::On => Reply::OK,
+                Switch::Off | Switch::Skip => Reply::Written,
+            }
+        }
         ConnectionCommand::ClientHelp => super::lines(&HELP),
     }
 }
 
-const HELP: [&str; 11] = [
+const HELP: [&str; 14] = [
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GETNAME",
     "ID",
     "INFO",
+    "KILL <addr:port>",
+    "KILL [ID <id>] [ADDR <addr:port>] [LADDR <addr:port>] [SKIPME (YES|NO)] ...",
     "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID id ...]",
     "NO-EVICT (ON|OFF)",
     "NO-TOUCH (ON|OFF)",
+    "REPLY (ON|OFF|SKIP)",
     "SETINFO <LIB-NAME|LIB-VER> <value>",
     "SETNAME <name>",
     "HELP",
@@ -140,6 +164,36 @@ fn set_info(session: &Session, attribute: Attribute, value: &[u8]) -> Reply {
             Reply::OK
         }
         Err(error) => error,
+    }
+}
+
+/// Closes every connection that fits.
+fn close(session: &mut Session, kill: &Kill<'_>) -> Reply {
+    let fits = |wanted: Option<&[u8]>, address: std::net::SocketAddr| {
+        wanted.is_none_or(|wanted| address.to_string().as_bytes() == wanted)
+    };
+    let mut closed = 0;
+    for client in session.server.clients() {
+        let is_me = client.id == session.client.id;
+        let is_meant = !kill.none
+            && kill.id.is_none_or(|id| id == client.id)
+            && fits(kill.address, client.peer.remote)
+            && fits(kill.local_address, client.peer.local)
+            && !(is_me && kill.skips_me);
+        if !is_meant {
+            continue;
+        }
+        closed += 1;
+        if is_me {
+            session.closing = true;
+        } else {
+            client.killed.notify_one();
+        }
+    }
+    match (kill.is_old_form, closed) {
+        (false, closed) => Reply::Integer(closed),
+        (true, 0) => Reply::error("ERR No such client"),
+        (true, _) => Reply::OK,
     }
 }
 

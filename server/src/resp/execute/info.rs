@@ -12,7 +12,9 @@ use crate::service::Status;
 pub(super) struct Facts<'a> {
     pub(super) server: &'a Server,
     pub(super) status: &'a Status,
-    pub(super) entities: u64,
+    pub(super) keys: u64,
+    /// Of these, the ones of which something expires.
+    pub(super) expiring: u64,
 }
 
 type Section = fn(&Facts<'_>, &mut String) -> fmt::Result;
@@ -134,10 +136,11 @@ fn granary(facts: &Facts<'_>, out: &mut String) -> fmt::Result {
 }
 
 fn keyspace(facts: &Facts<'_>, out: &mut String) -> fmt::Result {
-    if facts.entities == 0 {
+    if facts.keys == 0 {
         return Ok(());
     }
-    write!(out, "db0:keys={},expires=0,avg_ttl=0\r\n", facts.entities)
+    let (keys, expires) = (facts.keys, facts.expiring);
+    write!(out, "db0:keys={keys},expires={expires},avg_ttl=0\r\n")
 }
 
 fn human(bytes: u64) -> String {
@@ -161,18 +164,19 @@ mod tests {
         let facts = Facts {
             server: &server,
             status: &status,
-            entities: 5,
+            keys: 5,
+            expiring: 2,
         };
         let all = text(&facts, &[]);
         for line in [
             "# Server",
             "loading:0",
-            "redis_version:7.2.0",
+            "redis_version:8.0.0",
             "maxclients:10",
         ] {
             assert!(all.contains(&format!("{line}\r\n")), "{line}\n{all}");
         }
-        assert!(all.ends_with("# Keyspace\r\ndb0:keys=5,expires=0,avg_ttl=0\r\n"));
+        assert!(all.ends_with("# Keyspace\r\ndb0:keys=5,expires=2,avg_ttl=0\r\n"));
         let two = text(&facts, &["keyspace".to_owned(), "replication".to_owned()]);
         assert!(two.starts_with("# Replication\r\nrole:master\r\n"), "{two}");
         assert!(!two.contains("# Server"));

@@ -2,27 +2,74 @@
 
 mod config; // the settings that CONFIG GET shows
 mod connection; // PING, HELLO, CLIENT …
+mod expiry; // EXPIRE, TTL, HEXPIRE …
 mod hash; // HGETALL, HGET …
+mod hash_write; // HSET, HDEL …
 mod info; // the text of INFO
-mod keys; // EXISTS, SCAN, TYPE …
+mod keys; // EXISTS, DEL, RENAME …
+mod numbers; // sums of INCRBY, HINCRBYFLOAT …
+mod random; // HRANDFIELD
+mod protect; // keeps writes off rows of features
+mod scan; // SCAN, KEYS
 mod server; // DBSIZE, TIME, COMMAND …
+mod slowlog; // what took long
 mod stream; // XADD
-mod write; // refused, with the right way
+mod string; // GET, SET, INCR …
+pub(super) mod transaction; // MULTI, EXEC, WATCH …
 
-use super::{Command, Reply, Session};
+use granary_storage::Turn;
+
+use super::command::Spec;
+use super::{Arguments, Command, Reply, Session, Writer};
 use crate::service::{Catalog, FeatureRow, Lookup, Service, ServiceError};
 
+/// What a command works on.
+pub struct Context<'c, 's> {
+    /// The use cases.
+    pub service: &'c Service,
+    /// The connection.
+    pub session: &'c mut Session,
+    /// Its turn at the plain keys.
+    pub turn: &'c mut Turn<'s>,
+    /// What is served.
+    pub catalog: &'c Catalog,
+    /// Where long answers are written at once.
+    pub writer: &'c mut Writer,
+}
+
 /// Does one command. The session changes with `HELLO`, `CLIENT SETNAME`, `QUIT` and the like.
-pub fn execute(command: &Command<'_>, service: &Service, session: &mut Session) -> Reply {
+pub fn execute(
+    command: &Command<'_>,
+    spec: &'static Spec,
+    arguments: Arguments<'_>,
+    context: &mut Context<'_, '_>,
+) -> Reply {
+    if spec.writes()
+        && let Some(refusal) = protect::refused(spec, arguments, context.catalog)
+    {
+        return refusal;
+    }
     let done = match command {
-        Command::Connection(command) => Ok(connection::execute(command, session)),
-        Command::Server(command) => server::execute(command, service, session),
-        Command::Keys(command) => keys::execute(command, service, session),
-        Command::Hash(command) => hash::execute(command, service),
-        Command::Stream(command) => Ok(stream::execute(command, service)),
-        Command::Write(command) => Ok(write::execute(command, &service.catalog())),
+        Command::Connection(command) => Ok(connection::execute(command, context)),
+        Command::Server(command) => server::execute(command, context),
+        Command::Keys(command) => keys::execute(command, context),
+        Command::Hash(command) => hash::execute(command, context),
+        Command::HashWrite(command) => hash_write::execute(command, context),
+        Command::Strings(command) => string::execute(command, context),
+        Command::Expiry(command) => expiry::execute(command, context),
+        Command::Transaction(command) => transaction::execute(*command, context),
+        Command::Stream(command) => Ok(stream::execute(command, context.service)),
     };
     done.unwrap_or_else(|error| refuse(&error))
+}
+
+/// Whether a Redis key is an entity's, by its prefix.
+fn is_entity(catalog: &Catalog, key: &[u8]) -> bool {
+    !catalog.prefix.is_empty() && key.starts_with(catalog.prefix.as_bytes())
+}
+
+fn wrong_type() -> Reply {
+    Reply::error("WRONGTYPE Operation against a key holding the wrong kind of value")
 }
 
 /// The entity that a Redis key names, without its prefix; none for any other key.
@@ -73,6 +120,7 @@ pub(super) fn refuse(error: &ServiceError) -> Reply {
         | ServiceError::BadInput { .. }
         | ServiceError::FutureEvent { .. } => "ERR",
         ServiceError::Busy(_) => "TRYAGAIN",
+        ServiceError::Unwritable(_) => "MISCONF",
         ServiceError::Internal(_) => {
             tracing::error!(%error, "a RESP command failed");
             "ERR"

@@ -2,31 +2,37 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{config, info};
+use super::{Context, config, info, slowlog};
 use crate::resp::command::{ServerCommand, Spec, find, table};
 use crate::resp::glob::matches;
-use crate::resp::{Reply, Session};
-use crate::service::{Service, ServiceError};
+use crate::resp::{Arguments, Reply};
+use crate::service::ServiceError;
 
 pub(super) fn execute(
     command: &ServerCommand<'_>,
-    service: &Service,
-    session: &Session,
+    context: &mut Context<'_, '_>,
 ) -> Result<Reply, ServiceError> {
+    let (service, session) = (context.service, &*context.session);
     Ok(match command {
         ServerCommand::Info(sections) => {
-            let entities = service.len()?;
+            let keys = service.len()? + context.turn.len();
             let status = service.status();
             let facts = info::Facts {
                 server: &session.server,
                 status: &status,
-                entities,
+                keys,
+                expiring: context.turn.expiring(),
             };
             Reply::Verbatim(info::text(&facts, sections))
         }
-        ServerCommand::DbSize => Reply::Integer(service.len()? as i64),
+        ServerCommand::DbSize => Reply::Integer((service.len()? + context.turn.len()) as i64),
         ServerCommand::Time => time(),
-        ServerCommand::ConfigGet(patterns) => config::get(patterns, &session.server),
+        ServerCommand::ConfigGet(patterns) => config::get(patterns, &session.server, service),
+        ServerCommand::ConfigSet(arguments) => config::set(*arguments, &session.server, service),
+        ServerCommand::ConfigResetStat => {
+            session.server.metrics.reset_resp();
+            Reply::OK
+        }
         ServerCommand::CommandCount => Reply::Integer(table().len() as i64),
         ServerCommand::CommandInfo(None) => {
             Reply::Array(table().iter().map(|spec| describe(spec)).collect())
@@ -55,29 +61,70 @@ pub(super) fn execute(
                 .map(|spec| Reply::text(spec.name));
             Reply::Array(names.collect())
         }
-        ServerCommand::Flush => Reply::OK,
+        ServerCommand::CommandKeys(arguments) => keys_of(*arguments),
+        ServerCommand::Flush => {
+            context.turn.clear()?;
+            Reply::OK
+        }
+        ServerCommand::SlowLogGet(count) => {
+            let count = count.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+            slowlog::get(&session.server.slow, count)
+        }
+        ServerCommand::SlowLogLength => Reply::Integer(session.server.slow.len() as i64),
+        ServerCommand::SlowLogReset => {
+            session.server.slow.clear();
+            Reply::OK
+        }
+        ServerCommand::SlowLogHelp => super::lines(&SLOWLOG_HELP),
         ServerCommand::ConfigHelp => super::lines(&CONFIG_HELP),
         ServerCommand::CommandHelp => super::lines(&COMMAND_HELP),
     })
 }
 
-const CONFIG_HELP: [&str; 4] = [
-    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "GET <pattern>",
+const SLOWLOG_HELP: [&str; 6] = [
+    "SLOWLOG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET [<count>]",
+    "LEN",
+    "RESET",
     "HELP",
     "    Print this help.",
 ];
 
-const COMMAND_HELP: [&str; 8] = [
+const CONFIG_HELP: [&str; 6] = [
+    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET <pattern>",
+    "SET <directive> <value>",
+    "RESETSTAT",
+    "HELP",
+    "    Print this help.",
+];
+
+const COMMAND_HELP: [&str; 9] = [
     "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "(no subcommand)",
     "COUNT",
     "DOCS [<command-name> ...]",
+    "GETKEYS <full-command>",
     "INFO [<command-name> ...]",
     "LIST [FILTERBY PATTERN <pattern>]",
     "HELP",
     "    Print this help.",
 ];
+
+fn keys_of(arguments: Arguments<'_>) -> Reply {
+    let request = arguments.after(2);
+    let Some(spec) = find(request.get(0).unwrap_or_default()) else {
+        return Reply::error("ERR Invalid command specified");
+    };
+    let keys: Vec<Reply> = spec
+        .keys_of(request)
+        .map(|key| Reply::Bulk(key.to_vec()))
+        .collect();
+    if keys.is_empty() {
+        return Reply::error("ERR The command has no key arguments");
+    }
+    Reply::Array(keys)
+}
 
 fn time() -> Reply {
     let now = SystemTime::now()

@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) is_flushing: bool,
     /// Whether it was used since somebody last looked for one to forget.
     pub(super) is_used: bool,
+    /// In which second since 1970; 0 if not since the start.
+    pub(super) used_second: u32,
     /// What it was counted as.
     pub(super) bytes: usize,
 }
@@ -43,10 +45,17 @@ impl Entry {
             is_dirty: false,
             is_flushing: false,
             is_used: true,
+            used_second: 0,
             bytes: 0,
         };
         entry.stored_wake = entry.wake();
         entry
+    }
+
+    /// Notes that it was used.
+    pub(super) fn used_at(&mut self, now: i64) {
+        self.is_used = true;
+        self.used_second = u32::try_from(now / 1_000).unwrap_or(0);
     }
 
     /// When something of it expires next.

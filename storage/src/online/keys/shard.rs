@@ -36,11 +36,30 @@ pub(super) struct Shard {
     hand: usize,
 }
 
+/// What a key was.
+#[derive(Clone, Copy)]
+struct Before {
+    was_there: bool,
+    /// Whether something of it had an expiry.
+    expired: bool,
+}
+
+impl Before {
+    fn of(entry: &Entry) -> Before {
+        Before {
+            was_there: entry.value.is_some(),
+            expired: entry.wake() != NEVER,
+        }
+    }
+}
+
 /// How much a change changed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Weighed {
     /// Keys that there are more.
     pub(super) keys: i64,
+    /// Keys of which something expires, more.
+    pub(super) expiring: i64,
     /// Bytes that wait for a flush, more.
     pub(super) dirty_bytes: isize,
 }
@@ -64,7 +83,7 @@ impl Shard {
             self.load(key.into(), Entry::stored(Some(value), expires));
         }
         let entry = self.entries.get_mut(key).expect("it was loaded above");
-        entry.is_used = true;
+        entry.used_at(now);
         let is_there = entry.look(now);
         relist(&mut self.waking, key, entry);
         let found = entry.value.as_ref().filter(|_| is_there);
@@ -81,7 +100,7 @@ impl Shard {
         make: impl FnOnce(&mut Change<'_>) -> T,
     ) -> Result<(T, Weighed)> {
         if let Some((index, name, entry)) = self.entries.get_full_mut(key) {
-            let was_there = entry.value.is_some();
+            let before = Before::of(entry);
             let mut change = Change::open(key, now, entry, effects);
             let made = make(&mut change);
             if !change.is_changed() {
@@ -89,18 +108,18 @@ impl Shard {
                 return Ok((made, Weighed::default()));
             }
             let name = Arc::clone(name);
-            return Ok((made, self.changed(index, &name, was_there)));
+            return Ok((made, self.changed(index, &name, now, before)));
         }
         let fetched = fetch()?;
-        let was_there = fetched.is_some();
         let mut entry = match fetched {
             Some((value, expires)) => Entry::stored(Some(value), expires),
             None => Entry::absent(),
         };
+        let before = Before::of(&entry);
         let mut change = Change::open(key, now, &mut entry, effects);
         let made = make(&mut change);
         let is_changed = change.is_changed();
-        if !is_changed && !was_there {
+        if !is_changed && !before.was_there {
             return Ok((made, Weighed::default()));
         }
         let name: Key = key.into();
@@ -108,29 +127,34 @@ impl Shard {
         if !is_changed {
             return Ok((made, Weighed::default()));
         }
-        Ok((made, self.changed(index, &name, was_there)))
+        Ok((made, self.changed(index, &name, now, before)))
     }
 
     /// Notes that a key was changed.
-    fn changed(&mut self, index: usize, key: &Key, was_there: bool) -> Weighed {
+    fn changed(&mut self, index: usize, key: &Key, now: i64, before: Before) -> Weighed {
         self.watched.tell(key);
         let Some((_, entry)) = self.entries.get_index_mut(index) else {
             return Weighed::default();
         };
         relist(&mut self.waking, key, entry);
-        let (before, now) = (entry.bytes, entry.size(key));
-        entry.bytes = now;
-        entry.is_used = true;
-        let grown = now as isize - before as isize;
+        let (entry_before, bytes) = (entry.bytes, entry.size(key));
+        entry.bytes = bytes;
+        entry.used_at(now);
+        let grown = bytes as isize - entry_before as isize;
         self.bytes = self.bytes.saturating_add_signed(grown);
-        let dirty_bytes = if entry.is_dirty { grown } else { now as isize };
-        let is_there = entry.value.is_some();
+        let dirty_bytes = if entry.is_dirty {
+            grown
+        } else {
+            bytes as isize
+        };
+        let after = Before::of(entry);
         if !entry.is_dirty {
             entry.is_dirty = true;
             self.dirty.insert(Arc::clone(key));
         }
         Weighed {
-            keys: i64::from(is_there) - i64::from(was_there),
+            keys: i64::from(after.was_there) - i64::from(before.was_there),
+            expiring: i64::from(after.expired) - i64::from(before.expired),
             dirty_bytes,
         }
     }

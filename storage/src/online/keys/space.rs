@@ -20,6 +20,8 @@ pub(in crate::online) struct Keyspace {
     /// it alone.
     pub(super) gate: RwLock<()>,
     count: AtomicI64,
+    /// Of how many of them something expires.
+    expiring: AtomicI64,
     dirty_bytes: AtomicIsize,
     /// How often all keys were cleared, and how many of these redb knows of. While they differ,
     /// nothing in redb counts.
@@ -43,12 +45,13 @@ impl Locked {
 
 impl Keyspace {
     /// Of the keys that redb has, of which so many bytes may be kept in memory.
-    pub(in crate::online) fn new(stored: u64, most_bytes: usize) -> Keyspace {
+    pub(in crate::online) fn new(stored: u64, waking: u64, most_bytes: usize) -> Keyspace {
         Keyspace {
             shards: (0..SHARDS).map(|_| Locked::default()).collect(),
             hasher: RandomState::default(),
             gate: RwLock::new(()),
             count: AtomicI64::new(stored as i64),
+            expiring: AtomicI64::new(waking as i64),
             dirty_bytes: AtomicIsize::new(0),
             clears: AtomicU64::new(0),
             clears_stored: AtomicU64::new(0),
@@ -59,6 +62,11 @@ impl Keyspace {
     /// How many keys there are, those counted in that have expired and are not yet removed.
     pub(in crate::online) fn len(&self) -> u64 {
         self.count.load(Ordering::Relaxed).max(0) as u64
+    }
+
+    /// Of how many of them something expires.
+    pub(in crate::online) fn expiring(&self) -> u64 {
+        self.expiring.load(Ordering::Relaxed).max(0) as u64
     }
 
     /// What waits for a flush takes so many bytes.
@@ -91,6 +99,9 @@ impl Keyspace {
         if weighed.keys != 0 {
             self.count.fetch_add(weighed.keys, Ordering::Relaxed);
         }
+        if weighed.expiring != 0 {
+            self.expiring.fetch_add(weighed.expiring, Ordering::Relaxed);
+        }
         self.weigh_dirty(weighed.dirty_bytes);
     }
 
@@ -113,5 +124,6 @@ impl Keyspace {
             self.weigh_dirty(-(dirty_bytes as isize));
         }
         self.count.store(0, Ordering::Relaxed);
+        self.expiring.store(0, Ordering::Relaxed);
     }
 }

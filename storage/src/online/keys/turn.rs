@@ -131,6 +131,18 @@ impl Turn<'_> {
         self.store.space.len()
     }
 
+    /// Of how many of them something expires.
+    pub fn expiring(&self) -> u64 {
+        self.store.space.expiring()
+    }
+
+    /// For how many seconds a key was not used; since the start, if that is not known.
+    pub fn idle_seconds(&self, key: &[u8]) -> Option<i64> {
+        let shard = self.store.space.shard(key);
+        let used = shard.entries.get(key).map_or(0, |entry| entry.used_second);
+        (used > 0).then(|| (self.now / 1_000 - i64::from(used)).max(0))
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

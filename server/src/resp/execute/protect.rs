@@ -1,21 +1,22 @@
-//! Refuses writes, naming the right way. Called by `execute`.
+//! Keeps writes of plain keys off the rows of entities, naming the right way. Called by
+//! `execute` before any command that changes keys.
 
-use crate::resp::Reply;
-use crate::resp::command::WriteCommand;
+use super::is_entity;
+use crate::resp::command::Spec;
+use crate::resp::{Arguments, Reply};
 use crate::service::Catalog;
 
-pub(super) fn execute(command: &WriteCommand<'_>, catalog: &Catalog) -> Reply {
-    let reserved =
-        |key: &&[u8]| !catalog.prefix.is_empty() && key.starts_with(catalog.prefix.as_bytes());
-    let Some(key) = command.keys().find(reserved) else {
-        return Reply::Error("ERR plain keys are not part of this version".to_owned());
-    };
+/// The refusal of a request that would change a row of features.
+pub(super) fn refused(spec: &Spec, arguments: Arguments<'_>, catalog: &Catalog) -> Option<Reply> {
+    let key = spec
+        .keys_of(arguments)
+        .find(|key| is_entity(catalog, key))?;
     let key = String::from_utf8_lossy(key);
-    let way = right_way(command.spec.name);
-    Reply::Error(format!(
+    let way = right_way(spec.name);
+    Some(Reply::Error(format!(
         "ERR '{key}' is a row of features of entity {}: {way}",
         catalog.entity
-    ))
+    )))
 }
 
 fn right_way(command: &str) -> &'static str {
@@ -24,10 +25,11 @@ fn right_way(command: &str) -> &'static str {
             "a row goes when its entity is gone from the raw data; run `granary build` and \
              `granary push`"
         }
-        "expire" | "expireat" | "pexpire" | "pexpireat" | "persist" | "getex" => {
+        "expire" | "expireat" | "pexpire" | "pexpireat" | "persist" | "getex" | "hexpire"
+        | "hexpireat" | "hpexpire" | "hpexpireat" | "hpersist" | "hgetex" | "hsetex" => {
             "rows do not expire; set max_age on the feature group in the registry"
         }
-        "hset" | "hmset" | "hsetnx" | "hdel" | "hincrby" | "hincrbyfloat" => {
+        "hset" | "hmset" | "hsetnx" | "hdel" | "hgetdel" | "hincrby" | "hincrbyfloat" => {
             "features follow from the data; send events by POST /events or XADD, or change the raw \
              tables and run `granary build` and `granary push`"
         }
@@ -41,7 +43,7 @@ mod tests {
     use crate::resp::command::Command;
     use crate::resp::frame::Parser;
 
-    fn refusal(line: &str) -> String {
+    fn refusal(line: &str) -> Option<String> {
         let catalog = Catalog {
             prefix: "user:".to_owned(),
             entity: "user".to_owned(),
@@ -50,14 +52,13 @@ mod tests {
         let bytes = format!("{line}\n");
         let mut parser = Parser::default();
         parser.next(bytes.as_bytes()).unwrap().unwrap();
-        let (command, _) = Command::parse(parser.arguments(bytes.as_bytes())).unwrap();
-        let Command::Write(command) = command else {
-            panic!("{line} is no write")
-        };
-        let Reply::Error(text) = execute(&command, &catalog) else {
-            panic!("not refused")
-        };
-        text
+        let arguments = parser.arguments(bytes.as_bytes());
+        let (_, spec) = Command::parse(arguments).unwrap();
+        assert!(spec.writes(), "{line}");
+        match refused(spec, arguments, &catalog)? {
+            Reply::Error(text) => Some(text),
+            other => panic!("{other:?} is no refusal"),
+        }
     }
 
     #[test]
@@ -71,14 +72,20 @@ mod tests {
             "SET user:7 x",
             "EXPIRE user:7 10",
             "HSET user:7 age 3",
+            "HEXPIRE user:7 10 FIELDS 1 age",
         ] {
+            let refusal = refusal(line).unwrap();
             assert!(
-                refusal(line).starts_with("ERR 'user:7' is a row of features"),
+                refusal.starts_with("ERR 'user:7' is a row of features"),
                 "{line}"
             );
         }
-        assert!(refusal("EXPIRE user:7 10").contains("max_age"));
-        assert!(refusal("HSET user:7 age 3").contains("POST /events"));
+        assert!(refusal("EXPIRE user:7 10").unwrap().contains("max_age"));
+        assert!(
+            refusal("HSET user:7 age 3")
+                .unwrap()
+                .contains("POST /events")
+        );
     }
 
     #[test]
@@ -89,11 +96,7 @@ mod tests {
             "MSET a user:7 b user:8",
             "HSET a user:7 1",
         ] {
-            assert_eq!(
-                refusal(line),
-                "ERR plain keys are not part of this version",
-                "{line}"
-            );
+            assert_eq!(refusal(line), None, "{line}");
         }
     }
 }
