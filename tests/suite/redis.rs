@@ -93,7 +93,15 @@ impl Redis {
         let home = tempfile::tempdir().unwrap();
         let socket = home.path().join("redis.sock");
         let child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--unixsocket"])
+            .args([
+                "--port",
+                "0",
+                "--databases",
+                "1",
+                "--save",
+                "",
+                "--unixsocket",
+            ])
             .arg(&socket)
             .arg("--dir")
             .arg(home.path())
@@ -360,7 +368,19 @@ fn comparable(command: &str, reply: Reply) -> Reply {
     }
 }
 
-fn compare(server: &Server, redis: &mut Redis, seed: u64, count: usize) {
+fn near(here: &Reply, there: &Reply) -> bool {
+    let number = |reply: &Reply| match reply {
+        Reply::Bulk(Some(text)) => std::str::from_utf8(text).ok()?.parse::<f64>().ok(),
+        _ => None,
+    };
+    match (number(here), number(there)) {
+        (Some(here), Some(there)) => (here - there).abs() <= 1e-15 * here.abs().max(1e-5),
+        _ => false,
+    }
+}
+
+/// What differs first, if anything does.
+fn difference(server: &Server, redis: &mut Redis, seed: u64, count: usize) -> Option<String> {
     let mut draw = Draw(Dice(seed));
     let mut ours = Wire::tcp(&server.resp);
     for wire in [&mut ours, &mut redis.wire] {
@@ -395,8 +415,20 @@ fn compare(server: &Server, redis: &mut Redis, seed: u64, count: usize) {
         }
         let [here, there] = [comparable(name, here), comparable(name, there)];
         let recent = &sent[sent.len().saturating_sub(12)..];
-        assert_eq!(here, there, "seed {seed}, after {recent:#?}");
+        // Redis adds in 80 bits: the last digits of long sums differ, and then go.
+        if name.ends_with("INCRBYFLOAT") && near(&here, &there) {
+            for wire in [&mut ours, &mut redis.wire] {
+                wire.ask(&["DEL".to_owned(), command[1].clone()]);
+            }
+            continue;
+        }
+        if here != there {
+            return Some(format!(
+                "seed {seed}: {here:?} instead of {there:?} after {recent:#?}"
+            ));
+        }
     }
+    None
 }
 
 #[test]
@@ -406,7 +438,8 @@ fn any_sequence_of_commands_gets_the_replies_of_redis() {
     }
     let (home, mut redis) = (Home::new(), Redis::start());
     let server = home.serve();
-    for seed in 0..40 {
-        compare(&server, &mut redis, seed, 400);
-    }
+    let differences: Vec<String> = (0..40)
+        .filter_map(|seed| difference(&server, &mut redis, seed, 400))
+        .collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

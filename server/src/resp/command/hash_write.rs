@@ -1,7 +1,7 @@
 //! The commands that change the fields of one key. Called by `command`, done by
 //! `execute::hash_write`.
 
-use super::string::{Condition, Keep, keep};
+use super::string::{Condition, Keep, Resolved, keep};
 use super::{Arguments, Command, Refusal, Spec, at, number};
 
 /// Changes the fields of one key.
@@ -40,12 +40,12 @@ pub enum HashChange<'a> {
     /// `HGETEX`
     GetExpiring {
         names: Names<'a>,
-        lifetime: Keep,
+        lifetime: Resolved,
     },
     /// `HSETEX`
     SetExpiring {
         pairs: Pairs<'a>,
-        lifetime: Keep,
+        lifetime: Resolved,
         condition: Option<Condition>,
     },
 }
@@ -271,9 +271,10 @@ fn getex<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a
             Keep::Drop,
             b"persist",
         )?;
-        next += if lifetime == Keep::Drop { 1 } else { 2 };
+        next += if matches!(lifetime, Keep::Drop) { 1 } else { 2 };
     }
     let names = Names::parse(arguments, next, 1)?;
+    let lifetime = lifetime.resolve()?;
     done(arguments, HashChange::GetExpiring { names, lifetime })
 }
 
@@ -303,10 +304,10 @@ fn setex<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a
         if lifetime.replace(asked).is_some() {
             return Err(Refusal::Syntax);
         }
-        next += if asked == Keep::Keep { 1 } else { 2 };
+        next += if matches!(asked, Keep::Keep) { 1 } else { 2 };
     }
     let pairs = Pairs(Names::parse(arguments, next, 2)?);
-    let lifetime = lifetime.unwrap_or(Keep::Drop);
+    let lifetime = lifetime.unwrap_or(Keep::Drop).resolve()?;
     done(
         arguments,
         HashChange::SetExpiring {

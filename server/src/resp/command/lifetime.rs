@@ -12,6 +12,22 @@ pub enum Lifetime {
     At(i64),
 }
 
+/// A lifetime as a client asks for it. Whether its number makes sense is found out when it is
+/// needed, since Redis does that after it has read all options, or looked at the key.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub(super) unit: Unit,
+    pub(super) number: &'a [u8],
+    pub(super) command: &'static str,
+}
+
+impl Asked<'_> {
+    /// The lifetime, which must lie ahead.
+    pub fn ahead(&self) -> Result<Lifetime, Refusal> {
+        self.unit.ahead(self.number, self.command)
+    }
+}
+
 /// How a number of a lifetime is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -48,7 +64,7 @@ impl Unit {
     }
 
     /// A lifetime that must lie ahead, as with `SET`.
-    pub(super) fn ahead(self, argument: &[u8], command: &str) -> Result<Lifetime, Refusal> {
+    fn ahead(self, argument: &[u8], command: &str) -> Result<Lifetime, Refusal> {
         let invalid = || Refusal::ExpireTime(command.to_owned());
         let count = number(argument)?;
         if count <= 0 {

@@ -141,6 +141,22 @@ pub enum Refusal {
     SetInfoOption(String),
 }
 
+impl Refusal {
+    /// Whether the table alone shows it: there is no such command, or never with so many
+    /// arguments.
+    pub(super) fn is_of_the_table(&self, arguments: Arguments<'_>) -> bool {
+        match self {
+            Refusal::UnknownCommand { .. } | Refusal::UnknownSubcommand { .. } => true,
+            Refusal::Arity(name) if name.contains('|') => true,
+            Refusal::Arity(_) => {
+                let spec = find(arguments.get(0).unwrap_or_default());
+                spec.is_none_or(|spec| check_arity(spec, arguments).is_err())
+            }
+            _ => false,
+        }
+    }
+}
+
 /// One row of the table of commands.
 #[derive(Debug)]
 pub struct Spec {

@@ -1,6 +1,6 @@
 //! The commands about strings. Called by `command`, done by `execute::string`.
 
-use super::lifetime::{Lifetime, Unit};
+use super::lifetime::{Asked, Lifetime, Unit};
 use super::{Arguments, Command, Refusal, Spec, at, number};
 
 /// About strings.
@@ -18,7 +18,7 @@ pub enum StringCommand<'a> {
     GetDel(&'a [u8]),
     GetEx {
         key: &'a [u8],
-        lifetime: Keep,
+        lifetime: Keep<'a>,
     },
     /// `MSET` and, if none of the keys may be there, `MSETNX`.
     MSet {
@@ -49,20 +49,20 @@ pub enum StringCommand<'a> {
 pub struct Set<'a> {
     pub key: &'a [u8],
     pub text: &'a [u8],
-    pub lifetime: Keep,
+    pub lifetime: Keep<'a>,
     pub condition: Option<Condition>,
     pub answer: SetAnswer,
 }
 
 /// What becomes of a key's expiry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
+#[derive(Clone, Copy, Debug)]
+pub enum Keep<'a> {
     /// It has none from now on.
     Drop,
     /// It stays.
     Keep,
     /// It is this.
-    Set(Lifetime),
+    Set(Asked<'a>),
 }
 
 /// When to set.
@@ -256,7 +256,7 @@ pub(super) const SPECS: &[Spec] = &[
         "2.6.0",
         "Sets the value and expiration of a key.",
         |_, a| {
-            let lifetime = Keep::Set(Unit::Millis.ahead(at(a, 2), "psetex")?);
+            let lifetime = asked(Unit::Millis, at(a, 2), "psetex");
             set_to(a, 3, lifetime, None, SetAnswer::Done)
         },
     ),
@@ -277,7 +277,7 @@ pub(super) const SPECS: &[Spec] = &[
         "2.0.0",
         "Sets the value and expiration of a key.",
         |_, a| {
-            let lifetime = Keep::Set(Unit::Seconds.ahead(at(a, 2), "setex")?);
+            let lifetime = asked(Unit::Seconds, at(a, 2), "setex");
             set_to(a, 3, lifetime, None, SetAnswer::Done)
         },
     ),
@@ -370,13 +370,21 @@ fn range<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal>
     })
 }
 
-fn set_to(
-    arguments: Arguments<'_>,
+fn asked<'a>(unit: Unit, number: &'a [u8], command: &'static str) -> Keep<'a> {
+    Keep::Set(Asked {
+        unit,
+        number,
+        command,
+    })
+}
+
+fn set_to<'a>(
+    arguments: Arguments<'a>,
     text: usize,
-    lifetime: Keep,
+    lifetime: Keep<'a>,
     condition: Option<Condition>,
     answer: SetAnswer,
-) -> Result<Command<'_>, Refusal> {
+) -> Result<Command<'a>, Refusal> {
     done(StringCommand::Set(Set {
         key: at(arguments, 1),
         text: at(arguments, text),
@@ -387,7 +395,7 @@ fn set_to(
 }
 
 /// `SET key value [NX|XX] [GET] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL]`
-fn set<'a>(spec: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
+fn set<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
     let (mut lifetime, mut condition, mut answer) = (None, None, SetAnswer::Done);
     let mut words = arguments.from(3);
     while let Some(word) = words.next() {
@@ -423,7 +431,7 @@ fn set<'a>(spec: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal
 }
 
 /// `GETEX key [EX s|PX ms|EXAT s|PXAT ms|PERSIST]`
-fn getex<'a>(spec: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
+fn getex<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
     let mut words = arguments.from(2);
     let lifetime = match words.next() {
         Some(word) => keep(word, &mut words, spec.name, Keep::Drop, b"persist")?,
@@ -438,20 +446,39 @@ fn getex<'a>(spec: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refus
     })
 }
 
+impl Keep<'_> {
+    /// The same with a lifetime that makes sense.
+    pub fn resolve(&self) -> Result<Resolved, Refusal> {
+        Ok(match self {
+            Keep::Drop => Resolved::Drop,
+            Keep::Keep => Resolved::Keep,
+            Keep::Set(asked) => Resolved::Set(asked.ahead()?),
+        })
+    }
+}
+
+/// What becomes of a key's expiry, with a lifetime that makes sense.
+#[derive(Clone, Copy, Debug)]
+pub enum Resolved {
+    Drop,
+    Keep,
+    Set(Lifetime),
+}
+
 /// An option about expiry: with a number, or the one word that needs none.
 pub(super) fn keep<'a>(
     word: &[u8],
     words: &mut impl Iterator<Item = &'a [u8]>,
-    command: &str,
-    alone: Keep,
+    command: &'static str,
+    alone: Keep<'a>,
     alone_word: &[u8],
-) -> Result<Keep, Refusal> {
+) -> Result<Keep<'a>, Refusal> {
     if word.eq_ignore_ascii_case(alone_word) {
         return Ok(alone);
     }
     let unit = Unit::of_option(word).ok_or(Refusal::Syntax)?;
     let number = words.next().ok_or(Refusal::Syntax)?;
-    Ok(Keep::Set(unit.ahead(number, command)?))
+    Ok(asked(unit, number, command))
 }
 
 fn mset<'a>(spec: &'static Spec, pairs: Arguments<'a>) -> Result<Command<'a>, Refusal> {

@@ -7,7 +7,7 @@ use super::{Context, numbers, wrong_type};
 use crate::resp::Reply;
 use crate::resp::command::HashWrite;
 use crate::resp::command::hash_write::{HashChange, Names, Pairs};
-use crate::resp::command::string::{Condition, Keep};
+use crate::resp::command::string::{Condition, Resolved};
 use crate::service::ServiceError;
 
 pub(super) fn execute(
@@ -66,9 +66,9 @@ fn make(what: &HashChange<'_>, change: &mut Change<'_>, now: i64) -> Reply {
         }),
         HashChange::GetExpiring { names, lifetime } => {
             each(change, names, |change, name| match lifetime {
-                Keep::Keep => {}
-                Keep::Drop => drop_expiry(change, name),
-                Keep::Set(lifetime) => expire_field(change, name, lifetime.instant(now), now),
+                Resolved::Keep => {}
+                Resolved::Drop => drop_expiry(change, name),
+                Resolved::Set(lifetime) => expire_field(change, name, lifetime.instant(now), now),
             })
         }
         HashChange::SetExpiring {
@@ -119,7 +119,7 @@ fn each(
 fn set_expiring(
     change: &mut Change<'_>,
     pairs: &Pairs<'_>,
-    lifetime: Keep,
+    lifetime: Resolved,
     condition: Option<Condition>,
     now: i64,
 ) -> Reply {
@@ -133,11 +133,11 @@ fn set_expiring(
     }
     for (name, value) in pairs.iter() {
         match lifetime {
-            Keep::Drop => {
+            Resolved::Drop => {
                 change.set_field(name, value, NEVER);
             }
-            Keep::Keep => replace(change, name, value),
-            Keep::Set(lifetime) => {
+            Resolved::Keep => replace(change, name, value),
+            Resolved::Set(lifetime) => {
                 let instant = lifetime.instant(now);
                 change.set_field(name, value, instant);
                 expire_field(change, name, instant, now);

@@ -48,8 +48,9 @@ pub(super) fn add(text: Option<&[u8]>, by: i64) -> Result<i64, SumError> {
 /// The same with fractions; as text, since 0.1 and 0.2 shall give 0.3.
 pub(super) fn add_float(text: Option<&[u8]>, by: &[u8]) -> Result<String, SumError> {
     let text = text.unwrap_or(b"0");
-    let before = float(text).ok_or(SumError::NotAFloat)?;
+    // In the order in which Redis looks at them.
     let more = float(by).ok_or(SumError::NotAFloatToAdd)?;
+    let before = float(text).ok_or(SumError::NotAFloat)?;
     if let (Some(before), Some(more)) = (decimal(text), decimal(by))
         && let Some(sum) = before.checked_add(more)
     {

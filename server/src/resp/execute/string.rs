@@ -5,7 +5,7 @@ use granary_storage::{Change, KeyKind, NEVER, PlainValue};
 use super::numbers;
 use super::{Context, exists, is_entity, wrong_type};
 use crate::resp::command::StringCommand;
-use crate::resp::command::string::{Condition, Keep, Set, SetAnswer};
+use crate::resp::command::string::{Condition, Resolved, Set, SetAnswer};
 use crate::resp::frame::MAX_BULK;
 use crate::resp::{Arguments, Reply, Writer};
 use crate::service::ServiceError;
@@ -31,9 +31,13 @@ pub(super) fn execute(
         StringCommand::MGet(keys) => get_many(context, *keys),
         StringCommand::Set(set) => {
             let now = context.turn.now();
+            let lifetime = match set.lifetime.resolve() {
+                Ok(lifetime) => lifetime,
+                Err(refusal) => return Ok(Reply::Error(refusal.to_string())),
+            };
             Ok(context
                 .turn
-                .change(set.key, |change| set_one(change, set, now))?)
+                .change(set.key, |change| set_one(change, set, lifetime, now))?)
         }
         StringCommand::GetDel(key) => change(context, key, |change, _| {
             let old = text_of(change);
@@ -41,11 +45,19 @@ pub(super) fn execute(
             old
         }),
         StringCommand::GetEx { key, lifetime } => change(context, key, |change, now| {
+            // Redis looks at the key before it looks at the number.
+            if !change.exists() {
+                return Reply::Null;
+            }
+            let lifetime = match lifetime.resolve() {
+                Ok(lifetime) => lifetime,
+                Err(refusal) => return Reply::Error(refusal.to_string()),
+            };
             let old = text_of(change);
             match lifetime {
-                Keep::Keep => {}
-                Keep::Drop => change.expire(NEVER),
-                Keep::Set(lifetime) => expire(change, lifetime.instant(now), now),
+                Resolved::Keep => {}
+                Resolved::Drop => change.expire(NEVER),
+                Resolved::Set(lifetime) => expire(change, lifetime.instant(now), now),
             }
             old
         }),
@@ -135,7 +147,7 @@ fn text_of(change: &Change<'_>) -> Reply {
         .map_or(Reply::Null, |text| Reply::Bulk(text.to_vec()))
 }
 
-fn set_one(change: &mut Change<'_>, set: &Set<'_>, now: i64) -> Reply {
+fn set_one(change: &mut Change<'_>, set: &Set<'_>, lifetime: Resolved, now: i64) -> Reply {
     let wants_old = set.answer == SetAnswer::Old;
     if wants_old && change.kind() == Some(KeyKind::Hash) {
         return wrong_type();
@@ -151,13 +163,13 @@ fn set_one(change: &mut Change<'_>, set: &Set<'_>, now: i64) -> Reply {
         Some(Condition::IfThere) => change.exists(),
     };
     if holds {
-        match set.lifetime {
-            Keep::Drop => change.set_text(set.text, NEVER),
-            Keep::Keep => {
+        match lifetime {
+            Resolved::Drop => change.set_text(set.text, NEVER),
+            Resolved::Keep => {
                 let expires = change.expires();
                 change.set_text(set.text, expires);
             }
-            Keep::Set(lifetime) => {
+            Resolved::Set(lifetime) => {
                 let instant = lifetime.instant(now);
                 change.set_text(set.text, instant);
                 expire(change, instant, now);

@@ -15,10 +15,12 @@ pub(in crate::resp) fn queue(
 ) -> Option<Reply> {
     let queue = session.queue.as_mut()?;
     match parsed {
-        Err(refusal) => {
+        // As in Redis, only what is no command at all breaks the transaction now.
+        Err(refusal) if refusal.is_of_the_table(arguments) => {
             queue.is_broken = true;
             Some(Reply::Error(refusal.to_string()))
         }
+        Err(_) => Some(keep(queue, arguments)),
         Ok((Command::Transaction(command), _)) => match command {
             TransactionCommand::Exec | TransactionCommand::Discard => None,
             TransactionCommand::Multi => Some(Reply::error("ERR MULTI calls can not be nested")),
