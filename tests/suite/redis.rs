@@ -21,8 +21,8 @@ enum Reply {
 
 /// A connection that speaks RESP2 and nothing else.
 struct Wire {
-    reader: BufReader<Box<dyn Read>>,
-    writer: Box<dyn Write>,
+    reader: BufReader<Box<dyn Read + Send>>,
+    writer: Box<dyn Write + Send>,
 }
 
 impl Wire {
@@ -292,7 +292,6 @@ impl Draw {
             "SCAN 0 COUNT 100",
             "SCAN 0 TYPE hash COUNT 100",
             "OBJECT ENCODING k",
-            "OBJECT REFCOUNT k",
             "GET",
             "HSET k",
             "MULTI",
@@ -363,7 +362,10 @@ fn comparable(command: &str, reply: Reply) -> Reply {
             Reply::Number((seconds + 5) / 10)
         }
         ("RANDOMKEY", Reply::Bulk(Some(_))) => Reply::Line("+some".to_owned()),
-        // The encodings of lengths between ours and theirs.
+        // Redis keeps a text that was appended to in two pieces, however short.
+        ("OBJECT", Reply::Bulk(Some(name))) if name == b"embstr" || name == b"raw" => {
+            Reply::Line("+text".to_owned())
+        }
         (_, reply) => reply,
     }
 }
@@ -392,6 +394,19 @@ fn difference(server: &Server, redis: &mut Redis, seed: u64, count: usize) -> Op
     let mut queued: Option<Vec<String>> = None;
     for _ in 0..count {
         let command = draw.command();
+        // Redis adds in 80 bits: the last digits of long sums differ, and then go.
+        if queued.is_some() && command[0].ends_with("INCRBYFLOAT") {
+            continue;
+        }
+        // Redis counts what has expired until somebody looks, as KEYS does.
+        if command[0] == "DBSIZE" {
+            if queued.is_some() {
+                continue;
+            }
+            for wire in [&mut ours, &mut redis.wire] {
+                wire.ask(&words("KEYS *"));
+            }
+        }
         sent.push(command.join(" "));
         let [mut here, mut there] = [ours.ask(&command), redis.wire.ask(&command)];
         let name = command[0].as_str();
@@ -415,7 +430,6 @@ fn difference(server: &Server, redis: &mut Redis, seed: u64, count: usize) -> Op
         }
         let [here, there] = [comparable(name, here), comparable(name, there)];
         let recent = &sent[sent.len().saturating_sub(12)..];
-        // Redis adds in 80 bits: the last digits of long sums differ, and then go.
         if name.ends_with("INCRBYFLOAT") && near(&here, &there) {
             for wire in [&mut ours, &mut redis.wire] {
                 wire.ask(&["DEL".to_owned(), command[1].clone()]);
@@ -438,8 +452,115 @@ fn any_sequence_of_commands_gets_the_replies_of_redis() {
     }
     let (home, mut redis) = (Home::new(), Redis::start());
     let server = home.serve();
-    let differences: Vec<String> = (0..40)
+    let differences: Vec<String> = (0..60)
         .filter_map(|seed| difference(&server, &mut redis, seed, 400))
         .collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Field expiry is newer than the Redis that Debian has: said here as its documentation has it.
+#[test]
+fn fields_expire_as_documented() {
+    let home = Home::new();
+    let server = home.serve();
+    let mut wire = Wire::tcp(&server.resp);
+    let mut ask = |line: &str| wire.ask(&words(line));
+    let numbers =
+        |numbers: &[i64]| Reply::List(Some(numbers.iter().copied().map(Reply::Number).collect()));
+    let bulk = |text: &str| Reply::Bulk(Some(text.as_bytes().to_vec()));
+    assert_eq!(ask("HSET h a 1 b 2 c 3"), Reply::Number(3));
+    assert_eq!(ask("HEXPIRE h 1000 FIELDS 3 a b x"), numbers(&[1, 1, -2]));
+    assert_eq!(ask("HEXPIRE h 2000 LT FIELDS 1 a"), numbers(&[0]));
+    assert_eq!(ask("HEXPIRE h 2000 NX FIELDS 2 a c"), numbers(&[0, 1]));
+    assert_eq!(ask("HTTL h FIELDS 2 a x"), numbers(&[1000, -2]));
+    assert_eq!(ask("HPERSIST h FIELDS 2 a x"), numbers(&[1, -2]));
+    assert_eq!(ask("HTTL h FIELDS 1 a"), numbers(&[-1]));
+    assert_eq!(ask("HEXPIRE h 0 FIELDS 1 b"), numbers(&[2]));
+    assert_eq!(ask("HLEN h"), Reply::Number(2));
+    assert_eq!(
+        ask("HGETEX h EX 500 FIELDS 1 a"),
+        Reply::List(Some(vec![bulk("1")]))
+    );
+    assert_eq!(ask("HTTL h FIELDS 1 a"), numbers(&[500]));
+    assert_eq!(ask("HSETEX h FNX EX 5 FIELDS 1 a 9"), Reply::Number(0));
+    assert_eq!(ask("HSETEX h EX 5 FIELDS 1 d 9"), Reply::Number(1));
+    assert_eq!(ask("HPEXPIREAT h 1 FIELDS 1 d"), numbers(&[2]));
+    let taken = Reply::List(Some(vec![bulk("3"), Reply::Bulk(None)]));
+    assert_eq!(ask("HGETDEL h FIELDS 2 c d"), taken);
+    assert_eq!(ask("HDEL h a"), Reply::Number(1));
+    assert_eq!(ask("TYPE h"), Reply::Line("+none".to_owned()));
+    assert_eq!(
+        ask("HEXPIRE h 1 FIELDS 2 a"),
+        Reply::Line("-ERR The `numfields` parameter must match the number of arguments".to_owned())
+    );
+}
+
+/// Under `always` every acknowledged write is there after `kill -9`, and under `everysec` too,
+/// since the operating system has it by then.
+#[test]
+fn acknowledged_writes_outlive_a_kill() {
+    for policy in ["always", "everysec"] {
+        let home = Home::new();
+        for round in 0..5_u64 {
+            let server = home.serve_with(&["--appendfsync", policy]);
+            let mut wire = Wire::tcp(&server.resp);
+            for before in 0..round {
+                let key = format!("round-{before}");
+                let count = Reply::Bulk(Some(b"200".to_vec()));
+                assert_eq!(
+                    wire.ask(&words(&format!("GET {key}"))),
+                    count,
+                    "{policy} {key}"
+                );
+                assert_eq!(
+                    wire.ask(&words(&format!("HLEN hash-{before}"))),
+                    Reply::Number(200)
+                );
+            }
+            for number in 1..=200 {
+                for line in [
+                    format!("INCR round-{round}"),
+                    format!("HSET hash-{round} field-{number} {number}"),
+                ] {
+                    let reply = wire.ask(&words(&line));
+                    assert!(matches!(reply, Reply::Number(_)), "{reply:?}");
+                }
+            }
+            server.kill();
+        }
+    }
+}
+
+#[test]
+fn a_transaction_sees_no_other_and_fails_if_a_watched_key_changed() {
+    let home = Home::new();
+    let server = home.serve();
+    let [mut one, mut two] = [Wire::tcp(&server.resp), Wire::tcp(&server.resp)];
+    let ok = Reply::Line("+OK".to_owned());
+    assert_eq!(one.ask(&words("WATCH a")), ok);
+    assert_eq!(two.ask(&words("SET a 1")), ok);
+    assert_eq!(one.ask(&words("MULTI")), ok);
+    assert_eq!(one.ask(&words("INCR a")), Reply::Line("+QUEUED".to_owned()));
+    assert_eq!(one.ask(&words("EXEC")), Reply::List(None));
+    // Both add to two keys at once, and see them equal.
+    std::thread::scope(|scope| {
+        for wire in [&mut one, &mut two] {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    for line in ["MULTI", "INCR x", "INCR y", "EXEC"] {
+                        wire.send(&words(line));
+                    }
+                    let replies: Vec<Reply> = (0..4).map(|_| wire.reply()).collect();
+                    let Reply::List(Some(sums)) = &replies[3] else {
+                        panic!("{replies:?}")
+                    };
+                    assert_eq!(sums[0], sums[1]);
+                }
+            });
+        }
+    });
+    assert_eq!(
+        one.ask(&words("GET y")),
+        Reply::Bulk(Some(b"1000".to_vec()))
+    );
 }

@@ -37,16 +37,17 @@ pub(super) enum Unit {
     AtMilli,
 }
 
-/// Furthest instant, so that sums of instants stay numbers: the year 147 million.
-const FURTHEST: i64 = i64::MAX / 2;
+/// Longest lifetime: what is left of time, with now so far as clocks will ever show.
+const LONGEST: i64 = i64::MAX - (1 << 46);
 
 impl Lifetime {
-    /// The instant, in milliseconds since 1970.
+    /// The instant, in milliseconds since 1970. The last of all means never, and is not it.
     pub fn instant(self, now: i64) -> i64 {
-        match self {
-            Lifetime::In(millis) => now.saturating_add(millis).min(FURTHEST),
+        let instant = match self {
+            Lifetime::In(millis) => now.saturating_add(millis),
             Lifetime::At(instant) => instant,
-        }
+        };
+        instant.min(granary_storage::NEVER - 1)
     }
 }
 
@@ -84,12 +85,10 @@ impl Unit {
             Unit::Seconds | Unit::AtSecond => count.checked_mul(1_000)?,
             Unit::Millis | Unit::AtMilli => count,
         };
-        if millis.abs() > FURTHEST {
-            return None;
+        match self {
+            Unit::Seconds | Unit::Millis if millis > LONGEST => None,
+            Unit::Seconds | Unit::Millis => Some(Lifetime::In(millis)),
+            Unit::AtSecond | Unit::AtMilli => Some(Lifetime::At(millis)),
         }
-        Some(match self {
-            Unit::Seconds | Unit::Millis => Lifetime::In(millis),
-            Unit::AtSecond | Unit::AtMilli => Lifetime::At(millis),
-        })
     }
 }

@@ -72,9 +72,9 @@ fn tell(expires: Option<i64>, shown: Shown, now: i64) -> i64 {
         (None, _) => ABSENT,
         (Some(NEVER), _) => ENDLESS,
         (Some(instant), Shown::MillisLeft) => (instant - now).max(0),
-        (Some(instant), Shown::SecondsLeft) => ((instant - now).max(0) + 500) / 1_000,
+        (Some(instant), Shown::SecondsLeft) => (instant - now).max(0).saturating_add(500) / 1_000,
         (Some(instant), Shown::AtMilli) => instant,
-        (Some(instant), Shown::AtSecond) => (instant + 500) / 1_000,
+        (Some(instant), Shown::AtSecond) => instant.saturating_add(500) / 1_000,
     }
 }
 

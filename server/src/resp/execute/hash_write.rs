@@ -14,6 +14,11 @@ pub(super) fn execute(
     command: &HashWrite<'_>,
     context: &mut Context<'_, '_>,
 ) -> Result<Reply, ServiceError> {
+    if let HashChange::AddFloat { by, .. } = command.change
+        && !numbers::is_float(by)
+    {
+        return Ok(Reply::error(numbers::SumError::NotAFloatToAdd.in_hash()));
+    }
     let now = context.turn.now();
     Ok(context
         .turn

@@ -36,6 +36,12 @@ impl SumError {
     }
 }
 
+/// Whether a text is a number that can be added; Redis finds that out before it looks at the
+/// key.
+pub(super) fn is_float(text: &[u8]) -> bool {
+    float(text).is_some()
+}
+
 /// What was there, or 0, and a number more.
 pub(super) fn add(text: Option<&[u8]>, by: i64) -> Result<i64, SumError> {
     let before = match text {
@@ -83,7 +89,7 @@ fn decimal(text: &[u8]) -> Option<i128> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = whole.len() <= 18 && fraction.len() <= PLACES;
+    let fits = whole.len() <= 20 && fraction.len() <= PLACES;
     if !fits || !all_digits(whole) || !all_digits(fraction) {
         return None;
     }
