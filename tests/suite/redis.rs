@@ -363,8 +363,12 @@ fn comparable(command: &str, reply: Reply) -> Reply {
         }
         ("RANDOMKEY", Reply::Bulk(Some(_))) => Reply::Line("+some".to_owned()),
         // Redis keeps a text that was appended to in two pieces, however short.
-        ("OBJECT", Reply::Bulk(Some(name))) if name == b"embstr" || name == b"raw" => {
+        ("OBJECT", Reply::Bulk(Some(name))) if name != b"listpack" && name != b"hashtable" => {
             Reply::Line("+text".to_owned())
+        }
+        // Small hashes end elsewhere.
+        ("OBJECT", Reply::Bulk(Some(name))) if name == b"listpack" || name == b"hashtable" => {
+            Reply::Line("+hash".to_owned())
         }
         (_, reply) => reply,
     }
@@ -398,13 +402,13 @@ fn difference(server: &Server, redis: &mut Redis, seed: u64, count: usize) -> Op
         if queued.is_some() && command[0].ends_with("INCRBYFLOAT") {
             continue;
         }
-        // Redis counts what has expired until somebody looks, as KEYS does.
+        // Redis counts what has expired until somebody looks.
         if command[0] == "DBSIZE" {
             if queued.is_some() {
                 continue;
             }
             for wire in [&mut ours, &mut redis.wire] {
-                wire.ask(&words("KEYS *"));
+                wire.ask(&words("EXISTS a b c d e"));
             }
         }
         sent.push(command.join(" "));
@@ -452,7 +456,7 @@ fn any_sequence_of_commands_gets_the_replies_of_redis() {
     }
     let (home, mut redis) = (Home::new(), Redis::start());
     let server = home.serve();
-    let differences: Vec<String> = (0..60)
+    let differences: Vec<String> = (0..100)
         .filter_map(|seed| difference(&server, &mut redis, seed, 400))
         .collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
