@@ -43,11 +43,12 @@ impl Wire {
     }
 
     fn send(&mut self, command: &[String]) {
-        let mut bytes = format!("*{}\r\n", command.len());
+        let mut bytes = Vec::new();
+        write!(bytes, "*{}\r\n", command.len()).unwrap();
         for word in command {
-            bytes.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+            write!(bytes, "${}\r\n{word}\r\n", word.len()).unwrap();
         }
-        self.writer.write_all(bytes.as_bytes()).unwrap();
+        self.writer.write_all(&bytes).unwrap();
     }
 
     fn line(&mut self) -> String {
@@ -133,6 +134,26 @@ fn words(line: &str) -> Vec<String> {
     line.split(' ').map(|word| word.replace('_', " ")).collect()
 }
 
+/// Commands, with k for a key, f for a field, v for a value, n for a number and s for seconds.
+const SHAPES: &str = "
+    GET k, SET k v, SET k v NX, SET k v XX, SET k v GET, SET k v EX s, SET k v PX s,
+    SET k v KEEPTTL, SET k v NX GET, SET k v EXAT s, SET k v NX XX, SET k v EX s KEEPTTL,
+    SET k v FOO, SETNX k v, SETEX k s v, PSETEX k s v, GETSET k v, GETDEL k, GETEX k,
+    GETEX k EX s, GETEX k PERSIST, GETEX k PXAT s, GETEX k EX s PERSIST, MGET k k k,
+    MSET k v k v, MSETNX k v k v, MSET k v k, APPEND k v, STRLEN k, GETRANGE k n n,
+    SUBSTR k n n, SETRANGE k n v, INCR k, DECR k, INCRBY k n, DECRBY k n, INCRBYFLOAT k v,
+    HSET k f v, HSET k f v f v, HSET k f, HMSET k f v f v, HSETNX k f v, HGET k f,
+    HMGET k f f f, HGETALL k, HKEYS k, HVALS k, HLEN k, HEXISTS k f, HSTRLEN k f, HDEL k f,
+    HDEL k f f, HINCRBY k f n, HINCRBYFLOAT k f v, HSCAN k 0, HSCAN k 0 MATCH f* COUNT 5,
+    HRANDFIELD k 0, EXISTS k, EXISTS k k, TYPE k, DEL k, DEL k k, UNLINK k, TOUCH k k,
+    RENAME k k, RENAMENX k k, COPY k k, COPY k k REPLACE, COPY k k DB 1, EXPIRE k s,
+    EXPIRE k s NX, EXPIRE k s XX, EXPIRE k s GT, EXPIRE k s LT, EXPIRE k s NX GT,
+    EXPIRE k s FOO, PEXPIRE k s, EXPIREAT k s, PEXPIREAT k s, TTL k, EXPIRETIME k, PERSIST k,
+    KEYS *, KEYS [ab], DBSIZE, SCAN 0 COUNT 100, SCAN 0 TYPE hash COUNT 100, OBJECT ENCODING k,
+    GET, HSET k, MULTI, EXEC, EXEC, DISCARD, WATCH k, UNWATCH, PING, ECHO v, NOSUCH k v,
+    GET k k, SELECT 0, MOVE k 1, FLUSHALL, RANDOMKEY, STRLEN k, MEMORY FOO, OBJECT FOO k,
+    SCAN x, HSCAN k x, EXPIRE k, CONFIG GET save, HRANDFIELD k x";
+
 /// Draws commands about few keys, so that they meet.
 struct Draw(Dice);
 
@@ -203,120 +224,7 @@ impl Draw {
     }
 
     fn command(&mut self) -> Vec<String> {
-        let shapes = [
-            "GET k",
-            "SET k v",
-            "SET k v NX",
-            "SET k v XX",
-            "SET k v GET",
-            "SET k v EX s",
-            "SET k v PX s",
-            "SET k v KEEPTTL",
-            "SET k v NX GET",
-            "SET k v EXAT s",
-            "SET k v NX XX",
-            "SET k v EX s KEEPTTL",
-            "SET k v FOO",
-            "SETNX k v",
-            "SETEX k s v",
-            "PSETEX k s v",
-            "GETSET k v",
-            "GETDEL k",
-            "GETEX k",
-            "GETEX k EX s",
-            "GETEX k PERSIST",
-            "GETEX k PXAT s",
-            "GETEX k EX s PERSIST",
-            "MGET k k k",
-            "MSET k v k v",
-            "MSETNX k v k v",
-            "MSET k v k",
-            "APPEND k v",
-            "STRLEN k",
-            "GETRANGE k n n",
-            "SUBSTR k n n",
-            "SETRANGE k n v",
-            "INCR k",
-            "DECR k",
-            "INCRBY k n",
-            "DECRBY k n",
-            "INCRBYFLOAT k v",
-            "HSET k f v",
-            "HSET k f v f v",
-            "HSET k f",
-            "HMSET k f v f v",
-            "HSETNX k f v",
-            "HGET k f",
-            "HMGET k f f f",
-            "HGETALL k",
-            "HKEYS k",
-            "HVALS k",
-            "HLEN k",
-            "HEXISTS k f",
-            "HSTRLEN k f",
-            "HDEL k f",
-            "HDEL k f f",
-            "HINCRBY k f n",
-            "HINCRBYFLOAT k f v",
-            "HSCAN k 0",
-            "HSCAN k 0 MATCH f* COUNT 5",
-            "HRANDFIELD k 0",
-            "EXISTS k",
-            "EXISTS k k",
-            "TYPE k",
-            "DEL k",
-            "DEL k k",
-            "UNLINK k",
-            "TOUCH k k",
-            "RENAME k k",
-            "RENAMENX k k",
-            "COPY k k",
-            "COPY k k REPLACE",
-            "COPY k k DB 1",
-            "EXPIRE k s",
-            "EXPIRE k s NX",
-            "EXPIRE k s XX",
-            "EXPIRE k s GT",
-            "EXPIRE k s LT",
-            "EXPIRE k s NX GT",
-            "EXPIRE k s FOO",
-            "PEXPIRE k s",
-            "EXPIREAT k s",
-            "PEXPIREAT k s",
-            "TTL k",
-            "EXPIRETIME k",
-            "PERSIST k",
-            "KEYS *",
-            "KEYS [ab]",
-            "DBSIZE",
-            "SCAN 0 COUNT 100",
-            "SCAN 0 TYPE hash COUNT 100",
-            "OBJECT ENCODING k",
-            "GET",
-            "HSET k",
-            "MULTI",
-            "EXEC",
-            "EXEC",
-            "DISCARD",
-            "WATCH k",
-            "UNWATCH",
-            "PING",
-            "ECHO v",
-            "NOSUCH k v",
-            "GET k k",
-            "SELECT 0",
-            "MOVE k 1",
-            "FLUSHALL",
-            "RANDOMKEY",
-            "STRLEN k",
-            "MEMORY FOO",
-            "OBJECT FOO k",
-            "SCAN x",
-            "HSCAN k x",
-            "EXPIRE k",
-            "CONFIG GET save",
-            "HRANDFIELD k x",
-        ];
+        let shapes: Vec<&str> = SHAPES.split(',').map(str::trim).collect();
         let shape = self.of(&shapes);
         let word = |draw: &mut Draw, word: &str| match word {
             "k" => draw.key(),

@@ -102,9 +102,8 @@ impl Writer {
                 self.end(text.as_bytes());
             }
             Reply::Text(text) | Reply::Verbatim(text) => self.bulk(text.as_bytes()),
-            Reply::Null => self.null(protocol),
             Reply::NullArray if !resp3 => self.out.extend_from_slice(b"*-1\r\n"),
-            Reply::NullArray => self.null(protocol),
+            Reply::Null | Reply::NullArray => self.null(protocol),
             Reply::Written => {}
             Reply::Array(items) => self.list(b'*', items, protocol),
             Reply::Set(items) => self.list(if resp3 { b'~' } else { b'*' }, items, protocol),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use granary_storage::Watcher;
+use crate::service::keys::Watcher;
 
 use super::cursor::Cursors;
 use super::slowlog::SlowLog;

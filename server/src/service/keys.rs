@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use granary_storage::Turn;
+pub use granary_storage::{
+    Change, Error as KeyError, Field, Fields, KeyKind, NEVER, PlainValue, Result as KeyResult,
+    Turn, Watcher,
+};
 
 use super::error::ServiceError;
 use super::ingest::MOST_STAGED;

@@ -11,7 +11,7 @@ mod features; // reading features
 mod flush; // changed rows to disk, in the background
 mod generation; // what is served, with its folds compiled
 mod ingest; // taking events in, log first
-mod keys; // plain keys, and who looks after them
+pub mod keys; // plain keys, and who looks after them
 mod json_event; // a JSON object -> the fields of a row
 mod origins; // how far each tail has read
 mod open; // from files to a service

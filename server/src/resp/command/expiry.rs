@@ -40,6 +40,10 @@ pub enum ExpiryCommand<'a> {
 }
 
 /// When to set an expiry: all that are asked for must hold.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of the command"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExpireIf {
     /// `NX`
@@ -62,9 +66,9 @@ pub enum Shown {
 }
 
 impl ExpireIf {
-    /// Whether an expiry may replace another; [`granary_storage::NEVER`] is none.
+    /// Whether an expiry may replace another; [`NEVER`](crate::service::keys::NEVER) is none.
     pub fn holds(self, before: i64, after: i64) -> bool {
-        let is_none = before == granary_storage::NEVER;
+        let is_none = before == crate::service::keys::NEVER;
         !(self.has_none && !is_none
             || self.has_one && is_none
             || self.is_later && after <= before

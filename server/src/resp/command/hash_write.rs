@@ -261,7 +261,7 @@ fn set<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>,
 
 /// `HGETEX key [EX s|PX ms|EXAT s|PXAT ms|PERSIST] FIELDS numfields field …`
 fn getex<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
-    let (mut lifetime, mut next) = (Keep::Keep, 2);
+    let (mut lifetime, mut next) = (Keep::Stay, 2);
     if !at(arguments, next).eq_ignore_ascii_case(b"fields") {
         let mut words = arguments.from(next + 1);
         lifetime = keep(
@@ -300,11 +300,11 @@ fn setex<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a
             continue;
         }
         let mut words = arguments.from(next + 1);
-        let asked = keep(word, &mut words, spec.name, Keep::Keep, b"keepttl")?;
+        let asked = keep(word, &mut words, spec.name, Keep::Stay, b"keepttl")?;
         if lifetime.replace(asked).is_some() {
             return Err(Refusal::Syntax);
         }
-        next += if matches!(asked, Keep::Keep) { 1 } else { 2 };
+        next += if matches!(asked, Keep::Stay) { 1 } else { 2 };
     }
     let pairs = Pairs(Names::parse(arguments, next, 2)?);
     let lifetime = lifetime.unwrap_or(Keep::Drop).resolve()?;

@@ -47,7 +47,7 @@ impl Lifetime {
             Lifetime::In(millis) => now.saturating_add(millis),
             Lifetime::At(instant) => instant,
         };
-        instant.min(granary_storage::NEVER - 1)
+        instant.min(crate::service::keys::NEVER - 1)
     }
 }
 

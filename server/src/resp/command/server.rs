@@ -116,7 +116,7 @@ fn config<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal
     let command = match lower(at(arguments, 1)).as_str() {
         "get" if arguments.len() > 2 => ServerCommand::ConfigGet(arguments.from(2).collect()),
         "get" => return Err(Refusal::Arity("config|get".to_owned())),
-        "set" if arguments.len() > 3 && arguments.len() % 2 == 0 => {
+        "set" if arguments.len() > 3 && arguments.len().is_multiple_of(2) => {
             ServerCommand::ConfigSet(arguments)
         }
         "set" => return Err(Refusal::Arity("config|set".to_owned())),

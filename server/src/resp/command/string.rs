@@ -60,7 +60,7 @@ pub enum Keep<'a> {
     /// It has none from now on.
     Drop,
     /// It stays.
-    Keep,
+    Stay,
     /// It is this.
     Set(Asked<'a>),
 }
@@ -415,7 +415,7 @@ fn set<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a>,
         } else if is(b"get") {
             answer = SetAnswer::Old;
         } else {
-            let asked = keep(word, &mut words, spec.name, Keep::Keep, b"keepttl")?;
+            let asked = keep(word, &mut words, spec.name, Keep::Stay, b"keepttl")?;
             if lifetime.replace(asked).is_some() {
                 return Err(Refusal::Syntax);
             }
@@ -435,7 +435,7 @@ fn getex<'a>(spec: &'static Spec, arguments: Arguments<'a>) -> Result<Command<'a
     let mut words = arguments.from(2);
     let lifetime = match words.next() {
         Some(word) => keep(word, &mut words, spec.name, Keep::Drop, b"persist")?,
-        None => Keep::Keep,
+        None => Keep::Stay,
     };
     if words.next().is_some() {
         return Err(Refusal::Syntax);
@@ -451,7 +451,7 @@ impl Keep<'_> {
     pub fn resolve(&self) -> Result<Resolved, Refusal> {
         Ok(match self {
             Keep::Drop => Resolved::Drop,
-            Keep::Keep => Resolved::Keep,
+            Keep::Stay => Resolved::Stay,
             Keep::Set(asked) => Resolved::Set(asked.ahead()?),
         })
     }
@@ -461,7 +461,7 @@ impl Keep<'_> {
 #[derive(Clone, Copy, Debug)]
 pub enum Resolved {
     Drop,
-    Keep,
+    Stay,
     Set(Lifetime),
 }
 
@@ -482,7 +482,7 @@ pub(super) fn keep<'a>(
 }
 
 fn mset<'a>(spec: &'static Spec, pairs: Arguments<'a>) -> Result<Command<'a>, Refusal> {
-    if pairs.len() % 2 == 0 {
+    if pairs.len().is_multiple_of(2) {
         return Err(Refusal::Arity(spec.name.to_owned()));
     }
     let unless_there = spec.name == "msetnx";

@@ -1,6 +1,6 @@
 //! Does the commands about when keys and fields expire. Called by `execute`.
 
-use granary_storage::{KeyKind, NEVER, PlainValue};
+use crate::service::keys::{KeyKind, NEVER, PlainValue};
 
 use super::hash_write::expire_field;
 use super::string::expire;

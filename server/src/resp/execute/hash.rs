@@ -1,8 +1,8 @@
 //! Does the reads of a key's fields: an entity's features, or those of a plain hash. Null
 //! features are absent, unknown ones nil. Called by `execute`.
 
+use crate::service::keys::{Fields, PlainValue};
 use granary_registry::Value;
-use granary_storage::{Fields, PlainValue};
 
 use super::{Context, is_entity, random, row, wrong_type};
 use crate::resp::command::hash::HashRead;
@@ -87,7 +87,7 @@ fn plain(command: &HashCommand<'_>, context: &mut Context<'_, '_>) -> Result<Rep
             }
             HashRead::Scan { cursor, options } => return scanned_plain(fields, *cursor, options),
             HashRead::Random(draw) => {
-                let pair = |field: granary_storage::Field<'_>| {
+                let pair = |field: crate::service::keys::Field<'_>| {
                     let [name, value] =
                         [field.name, field.value].map(|it| Reply::Bulk(it.to_vec()));
                     (name, value)

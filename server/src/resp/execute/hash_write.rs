@@ -1,7 +1,7 @@
 //! Does the changes of a key's fields. Called by `execute`. Features are written elsewhere: a
 //! key of an entity does not come here.
 
-use granary_storage::{Change, KeyKind, NEVER};
+use crate::service::keys::{Change, KeyKind, NEVER};
 
 use super::{Context, numbers, wrong_type};
 use crate::resp::Reply;
@@ -71,7 +71,7 @@ fn make(what: &HashChange<'_>, change: &mut Change<'_>, now: i64) -> Reply {
         }),
         HashChange::GetExpiring { names, lifetime } => {
             each(change, names, |change, name| match lifetime {
-                Resolved::Keep => {}
+                Resolved::Stay => {}
                 Resolved::Drop => drop_expiry(change, name),
                 Resolved::Set(lifetime) => expire_field(change, name, lifetime.instant(now), now),
             })
@@ -141,7 +141,7 @@ fn set_expiring(
             Resolved::Drop => {
                 change.set_field(name, value, NEVER);
             }
-            Resolved::Keep => replace(change, name, value),
+            Resolved::Stay => replace(change, name, value),
             Resolved::Set(lifetime) => {
                 let instant = lifetime.instant(now);
                 change.set_field(name, value, instant);

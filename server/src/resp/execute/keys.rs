@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use granary_storage::{KeyKind, PlainValue};
+use crate::service::keys::{Change, KeyKind, PlainValue};
 
 use super::scan::{all_keys, scan};
 use super::{Context, entity_key, exists, is_entity};
@@ -85,17 +85,21 @@ fn count(context: &mut Context<'_, '_>, keys: Arguments<'_>) -> Result<i64, Serv
 fn remove(context: &mut Context<'_, '_>, keys: Arguments<'_>) -> Result<Reply, ServiceError> {
     if keys.len() == 2 {
         let key = keys.get(1).unwrap_or_default();
-        let removed = context.turn.change(key, |change| change.remove())?;
+        let removed = context.turn.change(key, gone)?;
         return Ok(Reply::Integer(i64::from(removed)));
     }
     let removed = context.turn.alone(|turn| {
         let mut removed = 0;
         for key in keys.from(1) {
-            removed += i64::from(turn.change(key, |change| change.remove())?);
+            removed += i64::from(turn.change(key, gone)?);
         }
-        Ok::<_, granary_storage::Error>(removed)
+        Ok::<_, crate::service::keys::KeyError>(removed)
     });
     Ok(Reply::Integer(removed??))
+}
+
+fn gone(change: &mut Change<'_>) -> bool {
+    change.remove()
 }
 
 fn rename(
@@ -116,9 +120,9 @@ fn rename(
         }
         if from != to {
             turn.change(to, |change| change.set_whole(&value, expires))?;
-            turn.change(from, |change| change.remove())?;
+            turn.change(from, gone)?;
         }
-        Ok::<_, granary_storage::Error>(if unless_there {
+        Ok::<_, crate::service::keys::KeyError>(if unless_there {
             Reply::Integer(1)
         } else {
             Reply::OK
@@ -149,7 +153,7 @@ fn copy(
             return Ok(false);
         }
         turn.change(to, |change| change.set_whole(&value, expires))?;
-        Ok::<_, granary_storage::Error>(true)
+        Ok::<_, crate::service::keys::KeyError>(true)
     });
     Ok(Reply::Integer(i64::from(copied??)))
 }

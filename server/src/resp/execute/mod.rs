@@ -17,7 +17,7 @@ mod stream; // XADD
 mod string; // GET, SET, INCR …
 pub(super) mod transaction; // MULTI, EXEC, WATCH …
 
-use granary_storage::Turn;
+use crate::service::keys::Turn;
 
 use super::command::Spec;
 use super::{Arguments, Command, Reply, Session, Writer};

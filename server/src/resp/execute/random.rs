@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use granary_storage::{Field, Fields};
+use crate::service::keys::{Field, Fields};
 
 use crate::resp::command::hash::Draw;
 use crate::resp::{Protocol, Reply};

@@ -54,11 +54,7 @@ pub(super) fn all_keys(
     pattern: &[u8],
 ) -> Result<Reply, ServiceError> {
     let mut found = Vec::new();
-    if !pattern.iter().any(|byte| b"*?[\\".contains(byte)) {
-        if kind(context, pattern)?.is_some() {
-            found.push(pattern.to_vec());
-        }
-    } else {
+    if pattern.iter().any(|byte| b"*?[\\".contains(byte)) {
         let mut place = Some(first(context.catalog, pattern));
         while let Some(at) = place {
             let mut page = page(context, &at, PAGE)?;
@@ -66,6 +62,8 @@ pub(super) fn all_keys(
             found.append(&mut page.keys);
             place = page.next;
         }
+    } else if kind(context, pattern)?.is_some() {
+        found.push(pattern.to_vec());
     }
     Ok(Reply::Array(found.into_iter().map(Reply::Bulk).collect()))
 }
@@ -133,8 +131,8 @@ fn retain(
         let name: &[u8] = match is_row {
             true => b"hash",
             false => match kind(context, &key)? {
-                Some(granary_storage::KeyKind::Hash) => b"hash",
-                Some(granary_storage::KeyKind::Text) => b"string",
+                Some(crate::service::keys::KeyKind::Hash) => b"hash",
+                Some(crate::service::keys::KeyKind::Text) => b"string",
                 None => continue,
             },
         };

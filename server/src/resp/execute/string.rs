@@ -1,6 +1,6 @@
 //! Does the commands about strings. Called by `execute`.
 
-use granary_storage::{Change, KeyKind, NEVER, PlainValue};
+use crate::service::keys::{Change, KeyKind, NEVER, PlainValue};
 
 use super::numbers;
 use super::{Context, exists, is_entity, wrong_type};
@@ -55,7 +55,7 @@ pub(super) fn execute(
             };
             let old = text_of(change);
             match lifetime {
-                Resolved::Keep => {}
+                Resolved::Stay => {}
                 Resolved::Drop => change.expire(NEVER),
                 Resolved::Set(lifetime) => expire(change, lifetime.instant(now), now),
             }
@@ -165,7 +165,7 @@ fn set_one(change: &mut Change<'_>, set: &Set<'_>, lifetime: Resolved, now: i64)
     if holds {
         match lifetime {
             Resolved::Drop => change.set_text(set.text, NEVER),
-            Resolved::Keep => {
+            Resolved::Stay => {
                 let expires = change.expires();
                 change.set_text(set.text, expires);
             }
@@ -191,7 +191,7 @@ fn get_many(context: &mut Context<'_, '_>, keys: Arguments<'_>) -> Result<Reply,
             _ => Reply::Null,
         };
         let values = keys.from(1).map(|key| turn.read(key, text));
-        values.collect::<granary_storage::Result<Vec<Reply>>>()
+        values.collect::<crate::service::keys::KeyResult<Vec<Reply>>>()
     })??;
     Ok(Reply::Array(values))
 }
@@ -212,7 +212,7 @@ fn set_many(
         for (key, text) in pairs.from(1).step_by(2).zip(pairs.from(2).step_by(2)) {
             turn.change(key, |change| change.set_text(text, NEVER))?;
         }
-        Ok::<_, granary_storage::Error>(true)
+        Ok::<_, crate::service::keys::KeyError>(true)
     })??;
     Ok(if unless_there {
         Reply::Integer(i64::from(set))

@@ -3,9 +3,10 @@
 
 use super::{Context, is_entity};
 use crate::resp::command::{Refusal, Spec, TransactionCommand};
-use crate::resp::session::Request;
+use crate::resp::session::{Queue, Request};
 use crate::resp::{Arguments, Command, Reply, Session};
 use crate::service::ServiceError;
+use crate::service::keys::Watcher;
 
 /// Queues a request that came between `MULTI` and `EXEC`; none if it is to be done now.
 pub(in crate::resp) fn queue(
@@ -20,7 +21,6 @@ pub(in crate::resp) fn queue(
             queue.is_broken = true;
             Some(Reply::Error(refusal.to_string()))
         }
-        Err(_) => Some(keep(queue, arguments)),
         Ok((Command::Transaction(command), _)) => match command {
             TransactionCommand::Exec | TransactionCommand::Discard => None,
             TransactionCommand::Multi => Some(Reply::error("ERR MULTI calls can not be nested")),
@@ -30,14 +30,15 @@ pub(in crate::resp) fn queue(
             TransactionCommand::Unwatch => Some(keep(queue, arguments)),
         },
         Ok((_, spec)) if matches!(spec.name, "quit" | "reset" | "hello" | "auth") => None,
-        Ok(_) => Some(keep(queue, arguments)),
+        // What else is wrong with a command is told when it is done.
+        Ok(_) | Err(_) => Some(keep(queue, arguments)),
     }
 }
 
 /// Most bytes that a client may have queued.
 const MOST_QUEUED: usize = 64 << 20;
 
-fn keep(queue: &mut crate::resp::session::Queue, arguments: Arguments<'_>) -> Reply {
+fn keep(queue: &mut Queue, arguments: Arguments<'_>) -> Reply {
     if queue.bytes > MOST_QUEUED {
         queue.is_broken = true;
         return Reply::error("ERR too much is queued for one transaction");
@@ -54,7 +55,7 @@ pub(super) fn execute(
 ) -> Result<Reply, ServiceError> {
     Ok(match command {
         TransactionCommand::Multi => {
-            context.session.queue = Some(Default::default());
+            context.session.queue = Some(Queue::default());
             Reply::OK
         }
         TransactionCommand::Discard if context.session.queue.is_some() => {
@@ -160,5 +161,5 @@ pub(super) fn unwatch(context: &mut Context<'_, '_>) {
     for (key, ..) in session.watched.drain(..) {
         context.turn.unwatch(&key, &session.watcher);
     }
-    session.watcher = Default::default();
+    session.watcher = Watcher::default();
 }

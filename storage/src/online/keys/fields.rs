@@ -216,8 +216,8 @@ impl Fields {
         };
         let before = map.len();
         map.retain(|_, held| held.expires > now);
-        let bytes = |(name, held): (&Box<[u8]>, &Held)| name.len() + held.value.len() + ENTRY_BYTES;
-        self.map_bytes = map.iter().map(bytes).sum();
+        let bytes = map.iter().map(|(name, held)| name.len() + held.value.len());
+        self.map_bytes = bytes.sum::<usize>() + map.len() * ENTRY_BYTES;
         let is_less = map.len() < before;
         self.settle();
         is_less

@@ -222,7 +222,7 @@ impl Turn<'_> {
         let fetch = || self.store.stored_value(key);
         let mut shard = space.shard(key);
         // By no clock: what had expired then was removed then.
-        let (_, weighed) = shard.change(key, i64::MIN, &fetch, &mut self.effects, |change| {
+        let ((), weighed) = shard.change(key, i64::MIN, &fetch, &mut self.effects, |change| {
             change.again(effect);
         })?;
         self.effects.truncate(1);
