@@ -120,8 +120,9 @@ impl World {
                 turn.alone(|turn| ops.iter().for_each(|op| apply(turn, op).unwrap()))
                     .unwrap();
                 turn.end().unwrap();
-                ops.iter()
-                    .for_each(|op| model(&mut self.model, self.now, op));
+                for op in ops {
+                    model(&mut self.model, self.now, op);
+                }
             }
             Step::Wait(millis) => self.now += i64::from(*millis),
             Step::Expire => {
@@ -144,7 +145,9 @@ impl World {
         let flush = store.begin_flush(log.end(), EventTime(0));
         let work = |ops: &[Op]| {
             let mut turn = store.turn(log, self.now);
-            ops.iter().for_each(|op| apply(&mut turn, op).unwrap());
+            for op in ops {
+                apply(&mut turn, op).unwrap();
+            }
             turn.end().unwrap();
         };
         work(before);
@@ -227,7 +230,7 @@ fn apply(turn: &mut Turn<'_>, op: &Op) -> Result<()> {
     let now = turn.now();
     match op {
         Op::Text(key, text, ttl) => turn.change(&name(*key), |change| {
-            change.set_text(text, instant(now, *ttl))
+            change.set_text(text, instant(now, *ttl));
         }),
         Op::Splice(key, at, bytes) => turn.change(&name(*key), |change| {
             if change.kind() != Some(KeyKind::Hash) {
