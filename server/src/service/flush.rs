@@ -71,6 +71,15 @@ impl Inner {
             self.store
                 .begin_flush(self.log.written(), self.data_clock())
         };
-        Ok(flush.commit(|| self.log.sync().map(|_| ()))?)
+        flush.commit(|| self.log.sync().map(|_| ()))?;
+        // What the store has now of plain keys, the log need not keep.
+        let flushed = self.store.view().log_offset();
+        match self.log.leave_out_plain(flushed) {
+            Ok(0) => {}
+            Ok(freed) => tracing::debug!(freed, "left changes of plain keys out of the log"),
+            // Nothing is lost by it, and the next flush tries again.
+            Err(error) => tracing::warn!(%error, "the log keeps changes that it need not"),
+        }
+        Ok(())
     }
 }

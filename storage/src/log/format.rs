@@ -5,7 +5,7 @@
 //! | segment header | bytes | |
 //! |---|---|---|
 //! | 0  | 8 | magic `GRANLOG\n` |
-//! | 8  | 4 | format number, 1 |
+//! | 8  | 4 | format number: 1, or 2 for a segment out of which records were left |
 //! | 12 | 8 | offset of the first record |
 //! | 20 | 4 | crc32 of bytes 0 to 19 |
 //!
@@ -14,8 +14,8 @@
 //! | 0  | 4 | crc32 of the record's offset (8 bytes) and of bytes 4 to the end |
 //! | 4  | 4 | length of the payload |
 //! | 8  | 4 | bytes between the last sync and this record, when it was appended |
-//! | 12 | 1 | kind: 1 event, 2 value, 3 plain |
-//! | 13 |   | payload |
+//! | 12 | 1 | kind: 1 event, 2 value, 3 plain; in format 2 also 0, a gap |
+//! | 13 |   | payload; of a gap: how many bytes of offsets were left out, 8 bytes |
 //!
 //! Numbers are little-endian. The offset in the checksum makes a record valid at its own
 //! place only, so no payload can pass for a record. The distance to the last sync tells a
@@ -32,12 +32,17 @@ pub(super) const RECORD_HEADER: usize = 13;
 
 const MAGIC: [u8; 8] = *b"GRANLOG\n";
 pub(super) const FORMAT: u32 = 1;
+/// Of a segment out of which records were left.
+pub(super) const COMPACTED: u32 = 2;
+const GAP: u8 = 0;
 
 /// What the header of a segment says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SegmentHeader {
     /// It begins at this offset.
     Base(u64),
+    /// It begins at this offset, and has gaps.
+    Compacted(u64),
     /// It has a format not known here.
     Newer(u32),
     /// It is no segment, or a damaged one.
@@ -47,7 +52,8 @@ pub(super) enum SegmentHeader {
 /// A record found whole.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parsed {
-    pub(super) kind: Kind,
+    /// None for a gap.
+    pub(super) kind: Option<Kind>,
     /// Header and payload.
     pub(super) length: usize,
 }
@@ -57,14 +63,14 @@ pub(super) struct Parsed {
 pub(super) struct RecordHeader {
     crc: u32,
     unsynced: u32,
-    kind: Kind,
+    kind: Option<Kind>,
     pub(super) length: usize,
 }
 
-pub(super) fn encode_segment_header(base: u64) -> [u8; SEGMENT_HEADER] {
+pub(super) fn encode_segment_header(format: u32, base: u64) -> [u8; SEGMENT_HEADER] {
     let mut header = [0; SEGMENT_HEADER];
     header[..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    header[8..12].copy_from_slice(&format.to_le_bytes());
     header[12..20].copy_from_slice(&base.to_le_bytes());
     let crc = crc32fast::hash(&header[..20]);
     header[20..].copy_from_slice(&crc.to_le_bytes());
@@ -75,10 +81,10 @@ pub(super) fn read_segment_header(header: &[u8; SEGMENT_HEADER]) -> SegmentHeade
     if header[..8] != MAGIC || le32(header, 20) != crc32fast::hash(&header[..20]) {
         return SegmentHeader::Broken;
     }
+    let base = u64::from(le32(header, 12)) | u64::from(le32(header, 16)) << 32;
     match le32(header, 8) {
-        FORMAT => {
-            SegmentHeader::Base(u64::from(le32(header, 12)) | u64::from(le32(header, 16)) << 32)
-        }
+        FORMAT => SegmentHeader::Base(base),
+        COMPACTED => SegmentHeader::Compacted(base),
         newer => SegmentHeader::Newer(newer),
     }
 }
@@ -91,11 +97,20 @@ pub(super) fn encode_record(
     kind: Kind,
     payload: &[u8],
 ) {
+    encode(out, offset, unsynced, kind as u8, payload);
+}
+
+/// Appends a gap: so many bytes of offsets were left out.
+pub(super) fn encode_gap(out: &mut Vec<u8>, offset: u64, left_out: u64) {
+    encode(out, offset, 0, GAP, &left_out.to_le_bytes());
+}
+
+fn encode(out: &mut Vec<u8>, offset: u64, unsynced: u32, kind: u8, payload: &[u8]) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
     out.extend_from_slice(&unsynced.to_le_bytes());
-    out.push(kind as u8);
+    out.push(kind);
     out.extend_from_slice(payload);
     let crc = checksum(offset, &out[start + 4..]);
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
@@ -111,9 +126,10 @@ pub(super) fn read_record_header(bytes: &[u8]) -> Option<RecordHeader> {
         return None;
     }
     let kind = match bytes[12] {
-        1 => Kind::Event,
-        2 => Kind::Value,
-        3 => Kind::Plain,
+        GAP => None,
+        1 => Some(Kind::Event),
+        2 => Some(Kind::Value),
+        3 => Some(Kind::Plain),
         _ => return None,
     };
     Some(RecordHeader {

@@ -2,6 +2,7 @@
 //! in `online` are its fold up to an offset. Called by ingest, which writes, and by
 //! everything that folds the log again.
 
+mod compact; // leaves out of closed segments what nobody needs
 mod format; // the bytes of a segment
 mod reader; // reads records, beside a living writer or without one
 mod segments; // the files of a log

@@ -88,13 +88,13 @@ impl Records {
         let Some((offset, parsed)) = self.advance()? else {
             return Ok(None);
         };
-        let Some(cursor) = &self.cursor else {
+        let (Some(cursor), Some(kind)) = (&self.cursor, parsed.kind) else {
             return Ok(None);
         };
         Ok(Some(Record {
             offset: Offset(offset),
             next: Offset(cursor.offset()),
-            kind: parsed.kind,
+            kind,
             payload: cursor.payload(parsed),
         }))
     }
@@ -109,17 +109,25 @@ impl Records {
                 break None;
             }
             match cursor.step()? {
-                Step::Record(parsed) => break Some((offset, parsed)),
-                Step::End
-                    if segments::path_of(&self.directory, offset).exists()
-                        && offset > cursor.base() =>
-                {
-                    cursor = Cursor::open(&self.directory, offset, offset)?;
+                Step::Record(parsed) => {
+                    // Behind what was left out, not where the look began.
+                    let offset = cursor.offset() - parsed.length as u64;
+                    if self.end.is_some_and(|end| offset >= end) {
+                        break None;
+                    }
+                    break Some((offset, parsed));
                 }
-                Step::End if self.end.is_some() => {
-                    return Err(cursor.corrupt("records that must follow are missing"));
+                Step::End => {
+                    let offset = cursor.offset();
+                    let next = segments::path_of(&self.directory, offset);
+                    if offset > cursor.base() && next.exists() {
+                        cursor = Cursor::open(&self.directory, offset, offset)?;
+                    } else if self.end.is_some_and(|end| offset < end) {
+                        return Err(cursor.corrupt("records that must follow are missing"));
+                    } else {
+                        break None;
+                    }
                 }
-                Step::End => break None,
                 Step::Broken => match judge(&self.directory, &mut cursor, self.end)? {
                     Verdict::Whole => {
                         cursor = Cursor::open(&self.directory, cursor.base(), offset)?;

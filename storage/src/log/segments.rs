@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::format::{
-    self, FORMAT, Parsed, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader, encode_segment_header,
+    self, COMPACTED, FORMAT, Parsed, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader,
+    encode_segment_header,
 };
 use crate::publish::{entries, write_atomic};
 use crate::{Error, Result};
@@ -31,7 +32,10 @@ pub(super) fn bases(directory: &Path) -> Result<Vec<u64>> {
 
 /// Begins a segment: a file with its header, whole or not there.
 pub(super) fn create(directory: &Path, base: u64) -> Result<()> {
-    write_atomic(&path_of(directory, base), &encode_segment_header(base))
+    write_atomic(
+        &path_of(directory, base),
+        &encode_segment_header(FORMAT, base),
+    )
 }
 
 /// How many bytes of records a segment file holds.
@@ -48,7 +52,9 @@ pub(super) struct Cursor {
     path: PathBuf,
     file: File,
     base: u64,
-    offset: u64, // of the record that begins at buffer[start]
+    has_gaps: bool,
+    offset: u64,   // of the record that begins at buffer[start]
+    position: u64, // of that record in the file
     buffer: Vec<u8>,
     start: usize,
 }
@@ -82,28 +88,45 @@ impl Cursor {
             }
             read => read.map_err(Error::io("read", &path))?,
         }
-        match format::read_segment_header(&header) {
-            SegmentHeader::Base(found) if found == base => {}
-            SegmentHeader::Base(_) => return Err(corrupt("its header is that of another segment")),
+        let has_gaps = match format::read_segment_header(&header) {
+            SegmentHeader::Base(found) if found == base => false,
+            SegmentHeader::Compacted(found) if found == base => true,
+            SegmentHeader::Base(_) | SegmentHeader::Compacted(_) => {
+                return Err(corrupt("its header is that of another segment"));
+            }
             SegmentHeader::Newer(found) => {
                 return Err(Error::Format {
                     path,
                     found,
-                    known: FORMAT,
+                    known: COMPACTED,
                 });
             }
             SegmentHeader::Broken => return Err(corrupt("its header is damaged")),
-        }
+        };
         let mut cursor = Cursor {
             path,
             file,
             base,
-            offset,
+            has_gaps,
+            offset: base,
+            position: SEGMENT_HEADER as u64,
             buffer: Vec::new(),
             start: 0,
         };
-        cursor.seek(offset)?;
+        if has_gaps {
+            // Where a record lies is told by those before it.
+            cursor.seek()?;
+            while cursor.offset < offset && matches!(cursor.one()?, Step::Record(_)) {}
+        } else {
+            (cursor.offset, cursor.position) = (offset, SEGMENT_HEADER as u64 + offset - base);
+            cursor.seek()?;
+        }
         Ok(cursor)
+    }
+
+    /// Whether records were left out of the segment.
+    pub(super) fn has_gaps(&self) -> bool {
+        self.has_gaps
     }
 
     /// The offset of the next record.
@@ -118,6 +141,15 @@ impl Cursor {
 
     /// Reads on.
     pub(super) fn step(&mut self) -> Result<Step> {
+        loop {
+            match self.one()? {
+                Step::Record(parsed) if parsed.kind.is_none() => {}
+                step => return Ok(step),
+            }
+        }
+    }
+
+    fn one(&mut self) -> Result<Step> {
         match self.fill(RECORD_HEADER)? {
             0 => return Ok(Step::End),
             RECORD_HEADER.. => {}
@@ -130,9 +162,22 @@ impl Cursor {
         let Some(parsed) = header.check(self.rest(), self.offset) else {
             return Ok(Step::Broken);
         };
+        if parsed.kind.is_none() && !self.has_gaps {
+            return Ok(Step::Broken);
+        }
         self.start += parsed.length;
-        self.offset += parsed.length as u64;
+        self.position += parsed.length as u64;
+        self.offset += match parsed.kind {
+            Some(_) => parsed.length as u64,
+            None => self.gap(parsed),
+        };
         Ok(Step::Record(parsed))
+    }
+
+    /// How many bytes of offsets a gap stands for.
+    fn gap(&self, passed: Parsed) -> u64 {
+        let bytes = self.payload(passed).first_chunk::<8>();
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// The payload of the record just passed.
@@ -143,7 +188,7 @@ impl Cursor {
     /// Everything from the broken record to the end, read afresh: a living writer may have
     /// completed it meanwhile.
     pub(super) fn reread(&mut self) -> Result<&[u8]> {
-        self.seek(self.offset)?;
+        self.seek()?;
         self.file
             .read_to_end(&mut self.buffer)
             .map_err(Error::io("read", &self.path))?;
@@ -161,16 +206,14 @@ impl Cursor {
 
     /// Where in the file the cursor stands.
     pub(super) fn position(&self) -> u64 {
-        SEGMENT_HEADER as u64 + self.offset - self.base
+        self.position
     }
 
-    fn seek(&mut self, offset: u64) -> Result<()> {
-        self.offset = offset;
+    fn seek(&mut self) -> Result<()> {
         self.buffer.clear();
         self.start = 0;
-        let position = SeekFrom::Start(self.position());
         self.file
-            .seek(position)
+            .seek(SeekFrom::Start(self.position))
             .map_err(Error::io("seek in", &self.path))?;
         Ok(())
     }

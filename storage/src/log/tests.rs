@@ -83,6 +83,33 @@ proptest! {
     }
 
     #[test]
+    fn what_is_left_out_is_gone_and_the_rest_is_where_it_was(
+        parts in prop::collection::vec(groups(), 1..4), untils in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
+    ) {
+        let home = tempfile::tempdir().unwrap();
+        let mut expected: Vec<Owned> = Vec::new();
+        let mut gone = 0;
+        for (part, until) in parts.iter().zip(untils.iter().cycle()) {
+            let log = Log::open(home.path(), SMALL).unwrap();
+            expected.extend(write_groups(&log, part).0);
+            let until = Offset(until.index(log.end().0 as usize + 1) as u64);
+            log.leave_out_plain(until).unwrap();
+            // Whole closed segments before the offset, as far as they had been looked at.
+            let mark = fs::read_to_string(home.path().join("compacted")).unwrap_or_default();
+            gone = mark.parse().unwrap_or(gone);
+            prop_assert!(gone <= until.0.max(gone));
+            expected.retain(|(offset, kind, _)| *kind != Kind::Plain || offset.0 >= gone);
+            prop_assert_eq!(&read_all(home.path(), Offset(0), None).unwrap(), &expected);
+            for (index, (offset, ..)) in expected.iter().enumerate() {
+                let read = read_all(home.path(), *offset, Some(log.end())).unwrap();
+                prop_assert_eq!(&read[..], &expected[index..]);
+                let before = read_all(home.path(), Offset(0), Some(*offset)).unwrap();
+                prop_assert_eq!(&before[..], &expected[..index]);
+            }
+        }
+    }
+
+    #[test]
     fn cut_anywhere_exactly_the_whole_records_before_the_cut_remain(groups in groups(), cut in any::<prop::sample::Index>()) {
         let home = tempfile::tempdir().unwrap();
         let log = Log::open(home.path(), LogOptions::default()).unwrap();
