@@ -3,7 +3,7 @@
 
 use granary_registry::Value;
 
-use super::text::{write_display, write_text};
+use super::text::write_text;
 use crate::service::FeatureRow;
 
 /// How replies are written.
@@ -92,9 +92,12 @@ impl Writer {
     pub fn write(&mut self, reply: &Reply, protocol: Protocol) {
         let resp3 = protocol == Protocol::Resp3;
         match reply {
-            Reply::Simple(text) => self.line(b'+', text),
+            Reply::Simple(text) => {
+                self.out.push(b'+');
+                self.end(text.as_bytes());
+            }
             Reply::Error(text) => self.error(text),
-            Reply::Integer(number) => self.line(b':', number),
+            Reply::Integer(number) => self.line(b':', *number),
             Reply::Bulk(bytes) => self.bulk(bytes),
             Reply::Verbatim(text) if resp3 => {
                 self.line(b'=', text.len() + 4);
@@ -205,9 +208,10 @@ impl Writer {
         self.end(bytes);
     }
 
-    fn line(&mut self, mark: u8, shown: impl std::fmt::Display) {
+    fn line(&mut self, mark: u8, number: impl itoa::Integer) {
         self.out.push(mark);
-        write_display(&mut self.out, shown);
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         self.out.extend_from_slice(b"\r\n");
     }
 

@@ -9,7 +9,7 @@ use granary_registry::Value;
 pub(crate) fn write_text(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => {}
-        Value::Int(x) => write_display(out, x),
+        Value::Int(x) => out.extend_from_slice(itoa::Buffer::new().format(*x).as_bytes()),
         Value::Float(x) => write_float(out, *x),
         Value::Bool(true) => out.extend_from_slice(b"True"),
         Value::Bool(false) => out.extend_from_slice(b"False"),

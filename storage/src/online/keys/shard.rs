@@ -76,13 +76,16 @@ impl Shard {
         fetch: &Fetch<'_>,
         take: impl FnOnce(Option<(&Value, i64)>) -> T,
     ) -> Result<T> {
-        if self.entries.get(key).is_none() {
-            let Some((value, expires)) = fetch()? else {
-                return Ok(take(None));
-            };
-            self.load(key.into(), Entry::stored(Some(value), expires));
-        }
-        let entry = self.entries.get_mut(key).expect("it was loaded above");
+        let index = match self.entries.get_index_of(key) {
+            Some(index) => index,
+            None => match fetch()? {
+                Some((value, expires)) => {
+                    self.load(key.into(), Entry::stored(Some(value), expires))
+                }
+                None => return Ok(take(None)),
+            },
+        };
+        let entry = &mut self.entries[index];
         entry.used_at(now);
         let is_there = entry.look(now);
         relist(&mut self.waking, key, entry);
