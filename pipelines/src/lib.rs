@@ -50,5 +50,5 @@ pub use live::Prepared;
 pub use lookup::Lookup;
 pub use origin::{FileMark, Origin, newest_origins};
 pub use point_in_time::Spine;
-pub use serving::{OpenRow, ServedFeature, ServedGroup, Serving};
+pub use serving::{Found, OpenRow, RowMemory, ServedFeature, ServedGroup, Serving, Wanted};
 pub use stream::{Rows, Streamed, catch_up, fold_events, key_bytes};

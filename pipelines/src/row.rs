@@ -29,6 +29,8 @@ pub(crate) struct Part<'a> {
     pub group: usize,
     /// Its state.
     pub state: &'a [u8],
+    /// Where that lies in the row.
+    pub place: Range<usize>,
     /// Where its vectors lie in the entity's vectors.
     pub vectors: Range<usize>,
 }
@@ -44,24 +46,9 @@ impl<'a> Row<'a> {
 
     /// Reads the parts of a row without decoding them.
     pub(crate) fn parse(row: &'a [u8]) -> Result<Row<'a>, DecodeError> {
-        let mut bytes = begun(row)?;
-        let mut parts = Vec::new();
-        let mut start = 0usize;
-        while !bytes.is_empty() {
-            let group = bytes.unsigned()? as usize;
-            let vectors = bytes.unsigned()? as usize;
-            let state = bytes.text()?;
-            let end = start
-                .checked_add(vectors)
-                .ok_or(DecodeError::Short("vectors"))?;
-            parts.push(Part {
-                group,
-                state,
-                vectors: start..end,
-            });
-            start = end;
-        }
-        Ok(Row { parts })
+        Ok(Row {
+            parts: parts(row)?.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The part of a group, if the entity has one.
@@ -73,6 +60,43 @@ impl<'a> Row<'a> {
     pub(crate) fn parts(&self) -> &[Part<'a>] {
         &self.parts
     }
+}
+
+/// The parts of a row one after another.
+pub(crate) fn parts(
+    row: &[u8],
+) -> Result<impl Iterator<Item = Result<Part<'_>, DecodeError>>, DecodeError> {
+    let mut bytes = begun(row)?;
+    let mut start = 0usize;
+    Ok(std::iter::from_fn(move || {
+        let part = (!bytes.is_empty()).then(|| next_part(row, &mut bytes, &mut start))?;
+        if part.is_err() {
+            bytes = Bytes::new(&[], None); // nothing behind a fault can be trusted
+        }
+        Some(part)
+    }))
+}
+
+#[inline]
+fn next_part<'a>(
+    row: &'a [u8],
+    bytes: &mut Bytes<'a>,
+    start: &mut usize,
+) -> Result<Part<'a>, DecodeError> {
+    let group = bytes.unsigned()? as usize;
+    let vectors = bytes.unsigned()? as usize;
+    let state = bytes.text()?;
+    let end = start
+        .checked_add(vectors)
+        .ok_or(DecodeError::Short("vectors"))?;
+    let vectors = std::mem::replace(start, end)..end;
+    let until = row.len() - bytes.rest().len();
+    Ok(Part {
+        group,
+        state,
+        place: until - state.len()..until,
+        vectors,
+    })
 }
 
 /// The state of one group in a row, which may be empty, looked for without a list of all.

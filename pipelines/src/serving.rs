@@ -5,14 +5,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use granary_registry::{Entity, EventTime, FeatureGroup, Registry, Source, Value};
+use granary_registry::{Entity, EventTime, FeatureGroup, Registry, Source, Value, ValueRef};
 
 use granary_storage::Offset;
 
 use crate::error::Error;
-use crate::fold::{GroupFold, GroupState};
+use crate::fold::{Bytes, DecodeError, GroupFold, GroupState, Reading};
 use crate::intake::Intake;
-use crate::row::Row;
+use crate::row;
 use crate::text::Embedder;
 
 /// Everything served of one entity kind.
@@ -51,12 +51,53 @@ pub struct ServedFeature {
     pub group: usize,
     /// Position in the group.
     pub slot: usize,
+    /// Whether it cannot be answered without the vectors of its state.
+    needs_vectors: bool,
+    /// How many of the group's states it is made of.
+    depth: usize,
 }
 
-/// A stored row with its states decoded as far as a request needs them.
+/// The features that a read asks for, and what they need of a stored row.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    features: Vec<usize>,
+    /// By group, how many of its states the features are made of.
+    depths: Vec<usize>,
+    /// By group, whether one of them needs vectors.
+    needs_vectors: Vec<bool>,
+}
+
+/// The memory of reads, kept from one to the next.
+#[derive(Debug, Default)]
+pub struct RowMemory {
+    groups: Vec<GroupMemory>,
+    floats: Vec<f32>,
+}
+
+/// What a read found of one group.
+#[derive(Debug, Default)]
+struct GroupMemory {
+    /// Where its state and vectors lie in the row, if it has them and they are wanted.
+    found: Option<(Range<usize>, Range<usize>)>,
+    reading: Reading,
+}
+
+/// What was found of a stored row.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    newest: i64,
+    /// Whether vectors that the entity has are needed to read it.
+    pub needs_vectors: bool,
+}
+
+/// A stored row, read as far as a request needs it.
+#[derive(Debug)]
 pub struct OpenRow<'a> {
     serving: &'a Serving,
-    states: Vec<Option<GroupState>>,
+    key: &'a str, // for messages
+    row: &'a [u8],
+    vectors: Option<&'a [u8]>,
+    memory: &'a mut RowMemory,
     newest: i64,
 }
 
@@ -84,6 +125,8 @@ impl Serving {
                     name: held.name.clone(),
                     group,
                     slot,
+                    needs_vectors: served.fold.needs_vectors(slot),
+                    depth: served.fold.depth(slot),
                 })
         });
         Ok(Serving {
@@ -108,51 +151,109 @@ impl Serving {
             .position(|feature| &*feature.name == name)
     }
 
-    /// Whether any of these features needs the entity's vectors.
-    pub fn needs_vectors(&self, features: &[usize]) -> bool {
-        features.iter().any(|&at| {
-            let feature = &self.features[at];
-            self.groups[feature.group].fold.needs_vectors(feature.slot)
-        })
+    /// What these features need.
+    pub fn wanted(&self, features: &[usize]) -> Wanted {
+        let mut wanted = Wanted::default();
+        self.want(features.iter().copied(), &mut wanted);
+        wanted
     }
 
-    /// Decodes what these features need of a stored row.
-    pub fn open<'a>(
-        &'a self,
+    /// The same in memory that was used before.
+    pub fn want(&self, features: impl Iterator<Item = usize>, wanted: &mut Wanted) {
+        let groups = self.groups.len();
+        wanted.features.clear();
+        wanted.depths.clear();
+        wanted.depths.resize(groups, 0);
+        wanted.needs_vectors.clear();
+        wanted.needs_vectors.resize(groups, false);
+        for at in features {
+            let feature = &self.features[at];
+            wanted.features.push(at);
+            let depth = &mut wanted.depths[feature.group];
+            *depth = feature.depth.max(*depth);
+            wanted.needs_vectors[feature.group] |= feature.needs_vectors;
+        }
+    }
+
+    /// Finds what is wanted of a stored row.
+    pub fn find(
+        &self,
         key: &str,
         row: &[u8],
-        vectors: Option<&[u8]>,
-        features: &[usize],
-    ) -> Result<OpenRow<'a>, Error> {
-        let failed = |group: &str, source| Error::State {
-            key: key.to_owned(),
-            group: group.to_owned(),
-            source,
+        wanted: &Wanted,
+        memory: &mut RowMemory,
+    ) -> Result<Found, Error> {
+        let groups = self.groups.len();
+        memory.groups.resize_with(groups, GroupMemory::default);
+        for group in &mut memory.groups {
+            group.found = None;
+        }
+        let mut found = Found {
+            newest: i64::MIN,
+            needs_vectors: false,
         };
-        let parsed = Row::parse(row).map_err(|source| failed("all", source))?;
-        let mut states: Vec<Option<GroupState>> = vec![None; self.groups.len()];
-        let mut newest = i64::MIN;
-        for part in parsed.parts() {
-            let Some(served) = self.groups.get(part.group) else {
+        for part in row::parts(row).map_err(|source| failed(key, "all", source))? {
+            let part = part.map_err(|source| failed(key, "all", source))?;
+            let Some(group) = memory.groups.get_mut(part.group) else {
                 continue;
             };
-            newest = newest.max(GroupFold::newest_of(part.state).unwrap_or(i64::MIN));
-            if features
-                .iter()
-                .any(|&at| self.features[at].group == part.group)
-            {
-                let vectors = vectors.map(|all| slice(all, &part.vectors));
-                let state = served.fold.decode(part.state, vectors);
-                states[part.group] =
-                    Some(state.map_err(|source| failed(&served.fold.name, source))?);
+            let newest = GroupFold::newest_of(part.state).unwrap_or(i64::MIN);
+            found.newest = newest.max(found.newest);
+            if wanted.depths[part.group] > 0 {
+                found.needs_vectors |= wanted.needs_vectors[part.group] && !part.vectors.is_empty();
+                group.found = Some((part.place, part.vectors));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads what was found. Without vectors, features that are made of them answer null.
+    pub fn open<'a>(
+        &'a self,
+        key: &'a str,
+        row: &'a [u8],
+        vectors: Option<&'a [u8]>,
+        wanted: &Wanted,
+        found: Found,
+        memory: &'a mut RowMemory,
+    ) -> Result<OpenRow<'a>, Error> {
+        let groups = self.groups.iter().zip(&mut memory.groups);
+        for ((served, group), &depth) in groups.zip(&wanted.depths) {
+            if let Some((state, part)) = &group.found {
+                let encoded = encoded(slice(row, state), vectors, part);
+                let read = served.fold.read(encoded, depth, &mut group.reading);
+                read.map_err(|source| failed(key, &served.fold.name, source))?;
             }
         }
         Ok(OpenRow {
             serving: self,
-            states,
-            newest,
+            key,
+            row,
+            vectors,
+            memory,
+            newest: found.newest,
         })
     }
+}
+
+impl Wanted {
+    /// The features, in the order asked for.
+    pub fn features(&self) -> &[usize] {
+        &self.features
+    }
+}
+
+fn failed(key: &str, group: &str, source: DecodeError) -> Error {
+    Error::State {
+        key: key.to_owned(),
+        group: group.to_owned(),
+        source,
+    }
+}
+
+/// A group's state with its part of the entity's vectors.
+fn encoded<'a>(state: &'a [u8], vectors: Option<&'a [u8]>, part: &Range<usize>) -> Bytes<'a> {
+    Bytes::new(state, vectors.map(|all| slice(all, part)))
 }
 
 impl ServedGroup {
@@ -192,17 +293,55 @@ impl OpenRow<'_> {
         (self.newest != i64::MIN).then_some(EventTime(self.newest))
     }
 
-    /// A feature's value as of an instant later than the newest event. The feature must be
-    /// among those that the row was opened for.
-    pub fn value(&self, feature: usize, as_of: EventTime) -> Value {
-        let feature = &self.serving.features[feature];
-        let served = &self.serving.groups[feature.group];
-        let state = self.states[feature.group].as_ref().unwrap_or(&served.empty);
-        served.fold.value(feature.slot, state, as_of)
+    /// Shows features' values as of an instant later than the newest event. They must be among
+    /// those that the row was opened for.
+    pub fn each(
+        &mut self,
+        features: &[usize],
+        as_of: EventTime,
+        mut take: impl FnMut(usize, ValueRef<'_>),
+    ) -> Result<(), Error> {
+        let serving = self.serving;
+        let mut rest = features;
+        // Features of a group stand together: it is looked up once for all of them.
+        while let Some(&first) = rest.first() {
+            let group = serving.features[first].group;
+            let same = |at: &&usize| serving.features[**at].group == group;
+            let (run, behind) = rest.split_at(rest.iter().take_while(same).count());
+            rest = behind;
+            let served = &serving.groups[group];
+            let held = &self.memory.groups[group];
+            let Some((state, vectors)) = &held.found else {
+                for &at in run {
+                    let slot = serving.features[at].slot;
+                    let value = served.fold.value(slot, &served.empty, as_of);
+                    take(at, ValueRef::from(&value));
+                }
+                continue;
+            };
+            let encoded = encoded(slice(self.row, state), self.vectors, vectors);
+            let (reading, floats) = (&held.reading, &mut self.memory.floats);
+            for &at in run {
+                let take = |value: ValueRef<'_>| take(at, value);
+                let slot = serving.features[at].slot;
+                let shown = served
+                    .fold
+                    .show(slot, encoded, reading, as_of, floats, take);
+                shown.map_err(|source| failed(self.key, &served.fold.name, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies of them.
+    pub fn values(&mut self, features: &[usize], as_of: EventTime) -> Result<Vec<Value>, Error> {
+        let mut values = Vec::with_capacity(features.len());
+        self.each(features, as_of, |_, value| values.push(value.to_value()))?;
+        Ok(values)
     }
 }
 
-/// The part of a row's vectors that a range names.
+/// The bytes that a range names.
 pub(crate) fn slice<'a>(bytes: &'a [u8], range: &Range<usize>) -> &'a [u8] {
     bytes.get(range.clone()).unwrap_or_default()
 }

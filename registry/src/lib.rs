@@ -34,4 +34,4 @@ pub use function::Function;
 pub use problem::{Problem, Problems, nearest};
 pub use schema::json_schema;
 pub use time::{EventTime, Span, TimeError};
-pub use value::{DType, Value};
+pub use value::{DType, Value, ValueRef};

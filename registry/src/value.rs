@@ -63,6 +63,25 @@ impl fmt::Display for DType {
     }
 }
 
+/// A value that is looked at where it lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ValueRef<'a> {
+    /// Nothing known.
+    Null,
+    /// `int`
+    Int(i64),
+    /// `float`; never NaN.
+    Float(f64),
+    /// `bool`
+    Bool(bool),
+    /// `text` and `categorical`
+    Text(&'a str),
+    /// `timestamp`
+    Timestamp(EventTime),
+    /// `vector`
+    Vector(&'a [f32]),
+}
+
 /// One value. Null is a value: stores and reads never impute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
@@ -117,6 +136,40 @@ impl Value {
             Value::Float(x) => Some(*x),
             Value::Bool(x) => Some(f64::from(u8::from(*x))),
             _ => None,
+        }
+    }
+}
+
+impl ValueRef<'_> {
+    /// Whether there is nothing.
+    pub fn is_null(self) -> bool {
+        matches!(self, ValueRef::Null)
+    }
+
+    /// A copy that stays.
+    pub fn to_value(self) -> Value {
+        match self {
+            ValueRef::Null => Value::Null,
+            ValueRef::Int(x) => Value::Int(x),
+            ValueRef::Float(x) => Value::Float(x),
+            ValueRef::Bool(x) => Value::Bool(x),
+            ValueRef::Text(x) => Value::Text(x.into()),
+            ValueRef::Timestamp(x) => Value::Timestamp(x),
+            ValueRef::Vector(x) => Value::Vector(x.into()),
+        }
+    }
+}
+
+impl<'a> From<&'a Value> for ValueRef<'a> {
+    fn from(value: &'a Value) -> ValueRef<'a> {
+        match value {
+            Value::Null => ValueRef::Null,
+            Value::Int(x) => ValueRef::Int(*x),
+            Value::Float(x) => ValueRef::Float(*x),
+            Value::Bool(x) => ValueRef::Bool(*x),
+            Value::Text(x) => ValueRef::Text(x),
+            Value::Timestamp(x) => ValueRef::Timestamp(*x),
+            Value::Vector(x) => ValueRef::Vector(x),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use granary_registry::{
     DType, EventTime, Expression, FeatureGroup, Fingerprint, Source, Span, Value, ValueColumns,
+    ValueRef,
 };
 
 use super::codec::{Bytes, DecodeError, Sink};
@@ -32,7 +33,7 @@ pub struct GroupFold {
     /// The features, in order of the registry.
     pub slots: Vec<Slot>,
     /// One for each distinct state; features that differ only in their ending share one.
-    states: Vec<Fold>,
+    pub(super) states: Vec<Fold>,
     keeps_ids: bool,
     lateness: Span,
 }
@@ -285,7 +286,10 @@ impl GroupFold {
                 program.evaluate_row(&values)
             }
         };
-        coerce(answer, self.slots[slot].dtype)
+        match ValueRef::from(&answer) {
+            ValueRef::Text(_) | ValueRef::Vector(_) => answer, // keeps what it shares
+            number => coerce(number, self.slots[slot].dtype).to_value(),
+        }
     }
 
     /// Whether a feature that is counted exactly as a rule is an estimate for this entity.
@@ -316,11 +320,7 @@ impl GroupFold {
     /// of [`GroupFold::needs_vectors`] answer null, and the state must not be written back.
     pub fn decode(&self, row: &[u8], vectors: Option<&[u8]>) -> Result<GroupState, DecodeError> {
         let mut bytes = Bytes::new(row, vectors);
-        match bytes.byte()? {
-            STATE_FORMAT => {}
-            found => return Err(DecodeError::Format { found }),
-        }
-        let newest = bytes.signed()?;
+        let newest = begin(&mut bytes)?;
         let count = bytes.length()?;
         let mut recent = Vec::with_capacity(count);
         let mut later = newest;
@@ -382,14 +382,18 @@ impl GroupState {
     }
 }
 
+/// The newest event of an encoded state, of which the rest follows.
+pub(super) fn begin(bytes: &mut Bytes<'_>) -> Result<i64, DecodeError> {
+    match bytes.byte()? {
+        STATE_FORMAT => bytes.signed(),
+        found => Err(DecodeError::Format { found }),
+    }
+}
+
 /// The newest event of an encoded state, and whether the state still knows this one.
 fn head(state: &[u8], event: Seen) -> Result<(i64, bool), DecodeError> {
     let mut bytes = Bytes::new(state, None);
-    match bytes.byte()? {
-        STATE_FORMAT => {}
-        found => return Err(DecodeError::Format { found }),
-    }
-    let newest = bytes.signed()?;
+    let newest = begin(&mut bytes)?;
     let mut later = newest;
     for _ in 0..bytes.length()? {
         later = bytes.time_before(later)?;
@@ -405,11 +409,11 @@ fn head(state: &[u8], event: Seen) -> Result<(i64, bool), DecodeError> {
 }
 
 /// A fold's answer in the type that the registry gives the feature.
-fn coerce(value: Value, dtype: DType) -> Value {
+pub(super) fn coerce(value: ValueRef<'_>, dtype: DType) -> ValueRef<'_> {
     match (dtype, value) {
-        (DType::Int, Value::Float(x)) => Value::Int(x.round() as i64),
-        (DType::Float, Value::Int(x)) => Value::Float(x as f64),
-        (DType::Timestamp, Value::Float(x)) => Value::Timestamp(EventTime(x as i64)),
+        (DType::Int, ValueRef::Float(x)) => ValueRef::Int(x.round() as i64),
+        (DType::Float, ValueRef::Int(x)) => ValueRef::Float(x as f64),
+        (DType::Timestamp, ValueRef::Float(x)) => ValueRef::Timestamp(EventTime(x as i64)),
         (_, value) => value,
     }
 }

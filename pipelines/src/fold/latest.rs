@@ -1,7 +1,7 @@
 //! A value: the column as it stands in the newest row. What can be written online too, so
 //! ties of time go to the later position in the log.
 
-use granary_registry::{EventTime, Span, Value};
+use granary_registry::{EventTime, Span, Value, ValueRef};
 
 use super::{Aggregate, Bytes, DecodeError, Events, Filter, Sink};
 
@@ -35,6 +35,40 @@ impl Latest {
             });
         }
     }
+
+    /// What an encoded state answers, where it lies.
+    pub(super) fn read<'v>(
+        &self,
+        base: i64,
+        mut bytes: Bytes<'v>,
+        as_of: EventTime,
+        floats: &'v mut Vec<f32>,
+    ) -> Result<ValueRef<'v>, DecodeError> {
+        if bytes.unsigned()? == 0 {
+            return Ok(ValueRef::Null);
+        }
+        let time = bytes.time_before(base)?;
+        bytes.unsigned()?;
+        if self.is_stale(time, as_of) {
+            return Ok(ValueRef::Null);
+        }
+        bytes.value_ref(floats)
+    }
+
+    /// Passes over an encoded state.
+    pub(super) fn skip(bytes: &mut Bytes<'_>) -> Result<(), DecodeError> {
+        if bytes.unsigned()? == 0 {
+            return Ok(());
+        }
+        bytes.unsigned()?;
+        bytes.unsigned()?;
+        bytes.skip_value()
+    }
+
+    fn is_stale(&self, time: i64, as_of: EventTime) -> bool {
+        let is_older = |limit: Span| as_of.0.saturating_sub(time) > limit.0;
+        time != i64::MIN && self.max_age.is_some_and(is_older)
+    }
 }
 
 impl Aggregate for Latest {
@@ -64,10 +98,7 @@ impl Aggregate for Latest {
 
     fn finalize(&self, state: &Self::State, as_of: EventTime) -> Value {
         let Some(row) = state else { return Value::Null };
-        let stale = self.max_age.is_some_and(|limit| {
-            row.time != i64::MIN && as_of.0.saturating_sub(row.time) > limit.0
-        });
-        if stale {
+        if self.is_stale(row.time, as_of) {
             Value::Null
         } else {
             row.value.clone()

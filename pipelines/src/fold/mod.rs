@@ -5,6 +5,7 @@ mod codec; // the bytes of a state
 mod events; // what `update` reads
 mod compile; // from the registry's features to folds
 mod group; // the folds of one feature group, as one state per entity
+mod reading; // features straight from an encoded state
 pub(crate) mod waiting; // live events on their way into a state
 mod column_builder; // finalized values into Arrow columns
 
@@ -36,6 +37,8 @@ pub use events::{Columns, Events, Filter, Input, NO_CATEGORY, NO_HASH, Vectors};
 pub use group::{
     Applied, GroupFold, GroupState, InputFrom, InputKind, InputSpec, STATE_FORMAT, Slot,
 };
+
+pub(crate) use reading::Reading;
 
 use granary_registry::{EventTime, Value};
 
@@ -91,6 +94,17 @@ pub trait Aggregate {
 
     /// Reads what `encode` wrote with the same base.
     fn decode(&self, base: i64, bytes: &mut Bytes<'_>) -> Result<Self::State, DecodeError>;
+
+    /// The same over a state that held anything, whose memory may serve again.
+    fn decode_into(
+        &self,
+        base: i64,
+        bytes: &mut Bytes<'_>,
+        state: &mut Self::State,
+    ) -> Result<(), DecodeError> {
+        *state = self.decode(base, bytes)?;
+        Ok(())
+    }
 
     /// Which events it takes.
     fn filter(&self) -> Option<Filter>;
@@ -187,6 +201,23 @@ macro_rules! folds {
                 Ok(match self {
                     $(Fold::$name(fold) => State::$name(fold.decode(base, bytes)?)),*
                 })
+            }
+
+            pub(crate) fn decode_into(
+                &self,
+                base: i64,
+                bytes: &mut Bytes<'_>,
+                state: &mut State,
+            ) -> Result<(), DecodeError> {
+                match (self, state) {
+                    $((Fold::$name(fold), State::$name(state)) => {
+                        fold.decode_into(base, bytes, state)
+                    })*
+                    (_, state) => {
+                        *state = self.decode(base, bytes)?;
+                        Ok(())
+                    }
+                }
             }
         }
     };

@@ -115,21 +115,36 @@ impl<A: Aggregate> Aggregate for Windowed<A> {
     }
 
     fn decode(&self, base: i64, bytes: &mut Bytes<'_>) -> Result<Self::State, DecodeError> {
+        let mut state = Panes::default();
+        self.decode_into(base, bytes, &mut state)?;
+        Ok(state)
+    }
+
+    fn decode_into(
+        &self,
+        base: i64,
+        bytes: &mut Bytes<'_>,
+        state: &mut Self::State,
+    ) -> Result<(), DecodeError> {
         let count = bytes.length()?;
-        let mut panes = Vec::with_capacity(count);
+        let panes = &mut state.0;
+        panes.resize_with(count, Default::default);
         let mut later = base.div_euclid(self.window.hop.0);
-        for _ in 0..count {
-            later = later.wrapping_sub(bytes.signed()?);
-            panes.push((later, self.inner.decode(base, bytes)?));
+        // Written from the newest back; each lies before the one behind it.
+        for (place, pane) in panes.iter_mut().rev().enumerate() {
+            let distance = bytes.signed()?;
+            let hop = later.wrapping_sub(distance);
+            if place > 0 && hop >= later {
+                return Err(DecodeError::Invalid {
+                    what: "order of hops",
+                    found: count as u64,
+                });
+            }
+            later = hop;
+            pane.0 = hop;
+            self.inner.decode_into(base, bytes, &mut pane.1)?;
         }
-        panes.reverse();
-        if !panes.is_sorted_by(|a, b| a.0 < b.0) {
-            return Err(DecodeError::Invalid {
-                what: "order of hops",
-                found: count as u64,
-            });
-        }
-        Ok(Panes(panes))
+        Ok(())
     }
 
     fn filter(&self) -> Option<Filter> {

@@ -66,13 +66,16 @@ pub(super) struct Doors {
     )]
     pub serving_log: f64,
     /// Memory for pages of the online store, in megabytes
+    #[arg(long, env = "GRANARY_CACHE_MB", default_value_t = 8, value_name = "MB")]
+    pub cache_mb: usize,
+    /// Memory for rows of features that are kept ready beside the store, in megabytes
     #[arg(
         long,
-        env = "GRANARY_CACHE_MB",
+        env = "GRANARY_ROWS_CACHE_MB",
         default_value_t = 256,
         value_name = "MB"
     )]
-    pub cache_mb: usize,
+    pub rows_cache_mb: usize,
     /// Memory for plain keys that are kept ready beside the store, in megabytes
     #[arg(
         long,
@@ -113,6 +116,7 @@ impl Doors {
         ServiceOptions {
             max_future: self.max_future,
             cache_bytes: self.cache_mb << 20,
+            rows_bytes: self.rows_cache_mb << 20,
             keys_bytes: self.keys_cache_mb << 20,
             append_fsync: self.appendfsync,
             ..ServiceOptions::default()

@@ -289,10 +289,10 @@ mod tests {
             description: String::new(),
             is_value: true,
         };
-        let features = vec![feature("age"), feature("income")];
+        let features = [feature("age"), feature("income")];
         Catalog {
             key: "user_id".to_owned(),
-            features,
+            features: features.into_iter().collect(),
             ..Catalog::default()
         }
     }

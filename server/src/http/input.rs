@@ -83,11 +83,7 @@ pub(super) fn positions<'a>(
 
 /// The position of a feature.
 pub(super) fn position(catalog: &Catalog, name: &str) -> Result<usize, ServiceError> {
-    let found = catalog
-        .features
-        .iter()
-        .position(|feature| &*feature.name == name);
-    found.ok_or_else(|| {
+    catalog.features.position(name).ok_or_else(|| {
         let names = catalog.features.iter().map(|feature| &*feature.name);
         let nearest = nearest(name, names);
         ServiceError::UnknownFeature {
@@ -268,9 +264,9 @@ mod tests {
             description: String::new(),
             is_value: true,
         };
-        let features = vec![feature("age"), feature("purchases_7d")];
+        let features = [feature("age"), feature("purchases_7d")];
         let catalog = Catalog {
-            features,
+            features: features.into_iter().collect(),
             ..Catalog::default()
         };
         assert_eq!(

@@ -177,10 +177,10 @@ mod tests {
             description: String::new(),
             is_value: true,
         };
-        let features = vec![feature("age", DType::Int), feature("premium", DType::Bool)];
+        let features = [feature("age", DType::Int), feature("premium", DType::Bool)];
         Catalog {
             key: "user_id".to_owned(),
-            features,
+            features: features.into_iter().collect(),
             ..Catalog::default()
         }
     }

@@ -98,7 +98,7 @@ mod tests {
         let catalog = Catalog {
             project: "churn".to_owned(),
             key: "user_id".to_owned(),
-            features: vec![feature],
+            features: [feature].into_iter().collect(),
             ..Catalog::default()
         };
         let group = GroupStatus {

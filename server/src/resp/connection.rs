@@ -2,6 +2,7 @@
 //! Events that came together are logged together, on a thread that may wait for the disk.
 //! Called by `listener`.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,8 +17,8 @@ use super::execute::refuse;
 use super::execute::transaction::queue;
 use super::listener::stopped;
 use super::slowlog::Entry;
-use super::{Arguments, Command, Context, Parser, Reply, Session, Writer, execute};
-use crate::service::{Service, ServiceError};
+use super::{Arguments, Command, Context, Labels, Parser, Reply, Session, Writer, execute};
+use crate::service::{ReadMemory, Service, ServiceError};
 
 /// Room made for one read.
 const READ: usize = 16 * 1024;
@@ -27,6 +28,18 @@ const FLUSH: usize = 256 * 1024;
 
 /// A buffer that grew beyond this is given back once it is empty.
 const KEEP: usize = 1024 * 1024;
+
+thread_local! {
+    /// For all connections of a thread, of which one is answered at a time.
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
+/// What serves one turn after another.
+#[derive(Default)]
+struct Memory {
+    read: ReadMemory,
+    labels: Labels,
+}
 
 /// Serves one client until it leaves, breaks the protocol, or the server stops; then what was
 /// read is still answered.
@@ -128,7 +141,16 @@ impl Exchange {
 
     /// Answers the complete requests of the input into the writer: one turn at the keys.
     fn answer(&mut self, service: &Service) -> Progress {
-        let catalog = service.catalog();
+        MEMORY.with_borrow_mut(|memory| self.answer_with(service, memory))
+    }
+
+    fn answer_with(&mut self, service: &Service, memory: &mut Memory) -> Progress {
+        let Memory { read, labels } = memory;
+        let mut reader = service.reader(read).ok();
+        let catalog = match &reader {
+            Some(reader) => Arc::clone(reader.catalog()),
+            None => service.catalog(),
+        };
         let mut turn = service.turn();
         let mut done = Done::new();
         let progress = loop {
@@ -178,9 +200,11 @@ impl Exchange {
             let before = self.writer.out.len();
             let mut context = Context {
                 service,
+                reader: &mut reader,
                 session: &mut self.session,
                 turn: &mut turn,
                 catalog: &catalog,
+                labels: &mut *labels,
                 writer: &mut self.writer,
             };
             let reply = reply(&parsed, arguments, &mut context);

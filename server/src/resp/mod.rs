@@ -12,6 +12,7 @@ mod command; // arguments -> a command, with the table of all there are
 
 mod cursor; // where SCANs stand
 mod execute; // a command -> a reply, without a socket
+mod labels; // names of features, ready to be sent
 mod glob; // the patterns of KEYS and SCAN
 mod slowlog; // what took long
 mod session; // what a connection and the server remember
@@ -22,5 +23,6 @@ pub(crate) mod text; // a value -> the text that both doors write
 pub use command::{Command, Refusal};
 pub use execute::{Context, execute};
 pub use frame::{Arguments, Parser, ProtocolError};
-pub use reply::{Part, Protocol, Reply, Writer};
+pub use labels::Labels;
+pub use reply::{Protocol, Reply, Writer};
 pub use session::{Peer, Server, Session};

@@ -1,10 +1,9 @@
-//! A reply to bytes, in RESP2 or RESP3. Feature rows are written straight from the service's
-//! answer. Called by `connection`; made by `execute`.
+//! A reply to bytes, in RESP2 or RESP3. What is long or asked for often is written without a
+//! reply in between. Called by `connection` and `execute`.
 
-use granary_registry::Value;
+use granary_registry::{Value, ValueRef};
 
 use super::text::write_text;
-use crate::service::FeatureRow;
 
 /// How replies are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,23 +44,6 @@ pub enum Reply {
     Map(Vec<(Reply, Reply)>),
     /// One feature; null if it is.
     Value(Value),
-    /// Features in the order asked for, nulls included.
-    Values(Vec<Value>),
-    /// An entity's features that are not null.
-    Row(FeatureRow, Part),
-}
-
-/// What of a row is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Names and values: a map under RESP3.
-    Map,
-    /// Names and values as a flat list under both protocols, as `HSCAN` has it.
-    Pairs,
-    /// Names alone.
-    Names,
-    /// Values alone.
-    Values,
 }
 
 /// The bytes that go out, with room to measure a value before its length is written.
@@ -70,6 +52,13 @@ pub struct Writer {
     /// What was written.
     pub out: Vec<u8>,
     scratch: Vec<u8>,
+}
+
+/// Room for the head of a list.
+#[derive(Debug)]
+pub(super) struct Gap {
+    start: usize,
+    end: usize,
 }
 
 impl Reply {
@@ -117,14 +106,7 @@ impl Writer {
                     self.write(value, protocol);
                 }
             }
-            Reply::Value(value) => self.value(value, protocol),
-            Reply::Values(values) => {
-                self.line(b'*', values.len());
-                for value in values {
-                    self.value(value, protocol);
-                }
-            }
-            Reply::Row(row, part) => self.row(row, *part, protocol),
+            Reply::Value(value) => self.value(value.into(), protocol),
         }
     }
 
@@ -142,28 +124,18 @@ impl Writer {
         self.out.extend_from_slice(b"\r\n");
     }
 
-    fn row(&mut self, row: &FeatureRow, part: Part, protocol: Protocol) {
-        let present = || row.features.iter().filter(|(_, value)| !value.is_null());
-        let count = present().count();
-        match part {
-            Part::Map => self.map(count, protocol),
-            Part::Pairs => self.line(b'*', count * 2),
-            Part::Names | Part::Values => self.line(b'*', count),
-        }
-        for (name, value) in present() {
-            if part != Part::Values {
-                self.bulk(name.as_bytes());
-            }
-            if part != Part::Names {
-                self.value(value, protocol);
-            }
-        }
-    }
-
-    fn value(&mut self, value: &Value, protocol: Protocol) {
+    /// Appends a feature's value.
+    pub(super) fn value(&mut self, value: ValueRef<'_>, protocol: Protocol) {
         match value {
-            Value::Null => self.null(protocol),
-            Value::Text(text) => self.bulk(text.as_bytes()),
+            ValueRef::Null => self.null(protocol),
+            ValueRef::Text(text) => self.bulk(text.as_bytes()),
+            ValueRef::Int(x @ 0..10) => {
+                let digit = digit(x as usize);
+                self.out
+                    .extend_from_slice(&[b'$', b'1', b'\r', b'\n', digit, b'\r', b'\n']);
+            }
+            ValueRef::Int(x) => self.bulk(itoa::Buffer::new().format(x).as_bytes()),
+            ValueRef::Float(x) => self.bulk(zmij::Buffer::new().format_finite(x).as_bytes()),
             other => {
                 let mut scratch = std::mem::take(&mut self.scratch);
                 scratch.clear();
@@ -171,6 +143,38 @@ impl Writer {
                 self.bulk(&scratch);
                 self.scratch = scratch;
             }
+        }
+    }
+
+    /// How many bytes a feature's value has as text.
+    pub(super) fn length_of(&mut self, value: ValueRef<'_>) -> usize {
+        self.scratch.clear();
+        write_text(&mut self.scratch, value);
+        self.scratch.len()
+    }
+
+    /// Leaves room for the head of a list or map that is told with [`Writer::close`], best for
+    /// one of so many items.
+    pub(super) fn open(&mut self, items: usize) -> Gap {
+        let start = self.out.len();
+        self.line(b'*', items);
+        Gap {
+            start,
+            end: self.out.len(),
+        }
+    }
+
+    /// Puts the head of what was written since into its room.
+    pub(super) fn close(&mut self, gap: &Gap, mark: u8, items: usize) {
+        let body = self.out.len();
+        self.line(mark, items);
+        let head = body..self.out.len();
+        if head.len() == gap.end - gap.start {
+            self.out.copy_within(head, gap.start);
+            self.out.truncate(body);
+        } else {
+            self.out[gap.start..].rotate_right(head.len());
+            self.out.drain(gap.start + head.len()..gap.end + head.len());
         }
     }
 
@@ -202,9 +206,27 @@ impl Writer {
         });
     }
 
+    /// Appends what was written before.
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
     /// Appends a string of bytes.
+    #[inline]
     pub(super) fn bulk(&mut self, bytes: &[u8]) {
-        self.line(b'$', bytes.len());
+        let length = bytes.len();
+        self.out.reserve(length + 16);
+        match length {
+            0..10 => self
+                .out
+                .extend_from_slice(&[b'$', digit(length), b'\r', b'\n']),
+            10..100 => {
+                let [tens, ones] = [digit(length / 10), digit(length % 10)];
+                self.out
+                    .extend_from_slice(&[b'$', tens, ones, b'\r', b'\n']);
+            }
+            _ => self.line(b'$', length),
+        }
         self.end(bytes);
     }
 
@@ -221,12 +243,13 @@ impl Writer {
     }
 }
 
+fn digit(number: usize) -> u8 {
+    b'0' + number as u8
+}
+
 #[cfg(test)]
 mod tests {
-    use granary_registry::EventTime;
-
     use super::*;
-    use crate::service::Origin;
 
     fn written(reply: &Reply) -> [String; 2] {
         [Protocol::Resp2, Protocol::Resp3].map(|protocol| {
@@ -236,40 +259,38 @@ mod tests {
         })
     }
 
-    fn row() -> FeatureRow {
-        let features = vec![
-            ("age".into(), Value::Int(27)),
-            ("income".into(), Value::Null),
-            ("event_vector".into(), Value::Vector(vec![1.0, 0.5].into())),
-        ];
-        FeatureRow {
-            key: "7".to_owned(),
-            as_of: EventTime(0),
-            from: Origin::Online,
-            features,
+    #[test]
+    fn heads_fit_whatever_their_length() {
+        for (guess, items) in [(1, 1), (100, 2), (2, 100), (0, 0)] {
+            let mut writer = Writer::default();
+            writer.bulk(b"before");
+            let gap = writer.open(guess);
+            (0..items).for_each(|_| writer.bulk(b"ab"));
+            writer.close(&gap, b'%', items);
+            writer.bulk(b"behind");
+            let body = "$2\r\nab\r\n".repeat(items);
+            let wanted = format!("$6\r\nbefore\r\n%{items}\r\n{body}$6\r\nbehind\r\n");
+            assert_eq!(String::from_utf8(writer.out).unwrap(), wanted);
         }
     }
 
     #[test]
-    fn rows_leave_nulls_out() {
-        let pairs = "$3\r\nage\r\n$2\r\n27\r\n$12\r\nevent_vector\r\n$9\r\n[1.0,0.5]\r\n";
-        let [two, three] = written(&Reply::Row(row(), Part::Map));
-        assert_eq!(two, format!("*4\r\n{pairs}"));
-        assert_eq!(three, format!("%2\r\n{pairs}"));
-        let [two, three] = written(&Reply::Row(row(), Part::Pairs));
-        assert_eq!(two, format!("*4\r\n{pairs}"));
-        assert_eq!(three, two);
-        let [names, _] = written(&Reply::Row(row(), Part::Names));
-        assert_eq!(names, "*2\r\n$3\r\nage\r\n$12\r\nevent_vector\r\n");
-        let [values, _] = written(&Reply::Row(row(), Part::Values));
-        assert_eq!(values, "*2\r\n$2\r\n27\r\n$9\r\n[1.0,0.5]\r\n");
+    fn lengths_are_told_before_the_bytes() {
+        for length in [0, 9, 10, 99, 100, 1_000] {
+            let text = "x".repeat(length);
+            let [written, _] = written(&Reply::Text(text.clone()));
+            assert_eq!(written, format!("${length}\r\n{text}\r\n"));
+        }
     }
 
     #[test]
     fn each_protocol_has_its_forms() {
         assert_eq!(written(&Reply::Null), ["$-1\r\n", "_\r\n"]);
         assert_eq!(
-            written(&Reply::Values(vec![Value::Bool(true), Value::Null])),
+            written(&Reply::Array(vec![
+                Reply::Value(Value::Bool(true)),
+                Reply::Value(Value::Null)
+            ])),
             ["*2\r\n$4\r\nTrue\r\n$-1\r\n", "*2\r\n$4\r\nTrue\r\n_\r\n"]
         );
         assert_eq!(

@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::service::keys::Watcher;
 
 use super::cursor::Cursors;
+use super::execute::features::Named;
 use super::slowlog::SlowLog;
 use super::{Arguments, Protocol};
 use crate::monitor::Metrics;
@@ -80,6 +81,7 @@ pub struct Session {
     pub(super) watched: Vec<(Box<[u8]>, bool, Option<u64>)>,
     /// Replies that the client wants to hear.
     pub(super) hears: Hears,
+    pub(super) named: Named,
 }
 
 /// Which replies a client wants to hear, by `CLIENT REPLY`.
@@ -184,6 +186,7 @@ impl Server {
             watcher: Watcher::default(),
             watched: Vec::new(),
             hears: Hears::All,
+            named: Named::default(),
         })
     }
 

@@ -3,25 +3,25 @@
 
 use std::io::Write;
 
-use granary_registry::Value;
+use granary_registry::ValueRef;
 
 /// `27`, `27.0`, `True`, text as it stands, an ISO instant, `[1.0,0.5]`; nothing for null.
-pub(crate) fn write_text(out: &mut Vec<u8>, value: &Value) {
+pub(crate) fn write_text(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
-        Value::Null => {}
-        Value::Int(x) => out.extend_from_slice(itoa::Buffer::new().format(*x).as_bytes()),
-        Value::Float(x) => write_float(out, *x),
-        Value::Bool(true) => out.extend_from_slice(b"True"),
-        Value::Bool(false) => out.extend_from_slice(b"False"),
-        Value::Text(text) => out.extend_from_slice(text.as_bytes()),
-        Value::Timestamp(time) => write_display(out, time),
-        Value::Vector(elements) => write_vector(out, elements),
+        ValueRef::Null => {}
+        ValueRef::Int(x) => out.extend_from_slice(itoa::Buffer::new().format(x).as_bytes()),
+        ValueRef::Float(x) => write_float(out, x),
+        ValueRef::Bool(true) => out.extend_from_slice(b"True"),
+        ValueRef::Bool(false) => out.extend_from_slice(b"False"),
+        ValueRef::Text(text) => out.extend_from_slice(text.as_bytes()),
+        ValueRef::Timestamp(time) => write_display(out, time),
+        ValueRef::Vector(elements) => write_vector(out, elements),
     }
 }
 
 /// The shortest digits that read back as the same number, always with a point or an exponent.
 pub(crate) fn write_float(out: &mut Vec<u8>, x: f64) {
-    serde_json::to_writer(out, &x).expect("a number has a JSON form and a Vec takes it");
+    out.extend_from_slice(zmij::Buffer::new().format_finite(x).as_bytes());
 }
 
 /// A JSON array of the shortest digits of each element.
@@ -36,14 +36,14 @@ pub(crate) fn write_display(out: &mut Vec<u8>, shown: impl std::fmt::Display) {
 
 #[cfg(test)]
 mod tests {
-    use granary_registry::EventTime;
+    use granary_registry::{EventTime, Value};
     use proptest::prelude::*;
 
     use super::*;
 
     fn text(value: &Value) -> String {
         let mut out = Vec::new();
-        write_text(&mut out, value);
+        write_text(&mut out, value.into());
         String::from_utf8(out).unwrap()
     }
 
@@ -72,6 +72,7 @@ mod tests {
             let shown = text(&Value::Float(x));
             prop_assert_eq!(shown.parse::<f64>().unwrap().to_bits(), x.to_bits());
             prop_assert!(shown.contains(['.', 'e']), "{}", shown);
+            prop_assert_eq!(shown, serde_json::to_string(&x).unwrap());
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What the use cases take and give back: plain types without JSON or RESP shapes.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use granary_registry::{DType, EventTime, Value};
 
 /// What is served at the moment; replaced as a whole by a push.
@@ -19,7 +22,44 @@ pub struct Catalog {
     /// Prefix of its rows over RESP, `user:`.
     pub prefix: String,
     /// Every feature in order.
-    pub features: Vec<CatalogFeature>,
+    pub features: CatalogFeatures,
+}
+
+/// The served features in order, found by name.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogFeatures {
+    features: Vec<CatalogFeature>,
+    positions: HashMap<Box<[u8]>, usize, FixedState>,
+}
+
+impl CatalogFeatures {
+    /// The position of a feature.
+    pub fn position(&self, name: impl AsRef<[u8]>) -> Option<usize> {
+        self.positions.get(name.as_ref()).copied()
+    }
+}
+
+impl FromIterator<CatalogFeature> for CatalogFeatures {
+    fn from_iter<I: IntoIterator<Item = CatalogFeature>>(features: I) -> CatalogFeatures {
+        let features: Vec<CatalogFeature> = features.into_iter().collect();
+        let mut positions = HashMap::default();
+        for (position, feature) in features.iter().enumerate() {
+            let name = Box::from(feature.name.as_bytes());
+            positions.entry(name).or_insert(position);
+        }
+        CatalogFeatures {
+            features,
+            positions,
+        }
+    }
+}
+
+impl Deref for CatalogFeatures {
+    type Target = [CatalogFeature];
+
+    fn deref(&self) -> &[CatalogFeature] {
+        &self.features
+    }
 }
 
 /// One served feature.

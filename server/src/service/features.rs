@@ -1,27 +1,70 @@
 //! Reading features: of the stored states where they can answer, of the log where the
 //! instant lies before the entity's newest event.
 
+use std::sync::Arc;
+
 use granary_pipelines::source::BadRows;
-use granary_pipelines::{Job, KnownFiles, OpenRow};
-use granary_registry::{EventTime, Value};
-use granary_storage::View;
+use granary_pipelines::{Found, Job, KnownFiles, OpenRow, RowMemory, Wanted};
+use granary_registry::{EventTime, Value, ValueRef};
+use granary_storage::{Bytes, View};
 
 use super::Service;
-use super::answer::{FeatureRow, Lookup, Origin};
+use super::answer::{Catalog, FeatureRow, Lookup, Origin};
 use super::error::ServiceError;
 use super::generation::Generation;
+use super::sampling::Sampling;
 use super::served::ServedRow;
 
+/// Reads of one request, or of a pipeline of them: all from one generation and one view of its
+/// rows.
+pub struct Reader<'s> {
+    service: &'s Service,
+    generation: Arc<Generation>,
+    view: View,
+    now: EventTime,
+    sampling: Option<Sampling<'s>>,
+    memory: &'s mut ReadMemory,
+}
+
+/// The memory of reads, kept from one to the next.
+#[derive(Debug, Default)]
+pub struct ReadMemory {
+    row: RowMemory,
+    wanted: Wanted,
+}
+
+/// An entity's features at an instant, looked at where they lie.
+pub struct Shown<'r> {
+    row: OpenRow<'r>,
+    features: &'r [usize],
+    as_of: EventTime,
+}
+
+/// A stored row with the vectors that a read needs of it.
+struct Stored {
+    row: Bytes,
+    vectors: Option<Bytes>,
+    found: Found,
+}
+
 impl Service {
+    /// Begins reads; `memory` serves the next ones too.
+    pub fn reader<'s>(&'s self, memory: &'s mut ReadMemory) -> Result<Reader<'s>, ServiceError> {
+        let sampling = self.sampling(); // before the view
+        let (generation, view) = self.current()?;
+        Ok(Reader {
+            service: self,
+            generation,
+            view,
+            now: self.now(),
+            sampling,
+            memory,
+        })
+    }
+
     /// One entity's features. Microseconds, except for instants before its newest event.
     pub fn features(&self, lookup: Lookup<'_>) -> Result<FeatureRow, ServiceError> {
-        let sampling = self.sampling();
-        let (generation, view) = self.current()?;
-        let row = self.read(&generation, &view, lookup)?;
-        if let Some(sampling) = &sampling {
-            sampling.offer(&generation, &row);
-        }
-        Ok(row)
+        self.reader(&mut ReadMemory::default())?.row(lookup)
     }
 
     /// Several entities' features from one view of the store; an unknown one is an error of
@@ -30,16 +73,9 @@ impl Service {
         &self,
         lookups: &[Lookup<'_>],
     ) -> Result<Vec<Result<FeatureRow, ServiceError>>, ServiceError> {
-        let sampling = self.sampling();
-        let (generation, view) = self.current()?;
-        let read = |lookup: &Lookup<'_>| {
-            let row = self.read(&generation, &view, *lookup)?;
-            if let Some(sampling) = &sampling {
-                sampling.offer(&generation, &row);
-            }
-            Ok(row)
-        };
-        Ok(lookups.iter().map(read).collect())
+        let mut memory = ReadMemory::default();
+        let mut reader = self.reader(&mut memory)?;
+        Ok(lookups.iter().map(|lookup| reader.row(*lookup)).collect())
     }
 
     /// One entity's features at several instants, with what is needed to recompute them.
@@ -50,29 +86,32 @@ impl Service {
     ) -> Result<Vec<ServedRow>, ServiceError> {
         let known_from = self.inner.logged.folded();
         let (generation, view) = self.current()?;
-        let open = open_row(&generation, &view, key, &generation.all)?;
+        let mut memory = RowMemory::default();
+        let now = self.now();
+        let (all, every) = (&generation.all, generation.all.features());
+        let stored = stored(&generation, &view, key, all, &mut memory)?;
+        let stored = stored.ok_or_else(|| unknown(&generation, key))?;
+        let mut open = open(&generation, &stored, key, all, &mut memory)?;
         let instants: Vec<EventTime> = instants
             .iter()
-            .map(|instant| instant.unwrap_or_else(|| self.latest(&open)))
+            .map(|instant| instant.unwrap_or_else(|| latest(&open, now)))
             .collect();
         let mut past = instants.clone();
         past.retain(|&as_of| is_past(&open, as_of));
-        let mut past = self
-            .read_log(&generation, key, &generation.all, &past)?
-            .into_iter();
+        let mut past = self.read_log(&generation, key, every, &past)?.into_iter();
         let known_until = self.inner.logged.appended();
         let serve = |as_of| {
             let (from, values) = match is_past(&open, as_of) {
                 true => (Origin::Log, past.next().unwrap_or_default()),
-                false => (Origin::Online, online(&open, &generation.all, as_of)),
+                false => (Origin::Online, open.values(every, as_of)?),
             };
-            ServedRow {
-                row: row(&generation, key, as_of, from, &generation.all, values),
+            Ok(ServedRow {
+                row: row(&generation, key, as_of, from, every, values),
                 provenance: generation.provenance.clone(),
                 known: (known_from, known_until),
-            }
+            })
         };
-        Ok(instants.into_iter().map(serve).collect())
+        instants.into_iter().map(serve).collect()
     }
 
     /// Whether an entity has a row. Before the first push none has.
@@ -120,34 +159,6 @@ impl Service {
         self.len().is_ok_and(|len| len == 0)
     }
 
-    pub(super) fn read(
-        &self,
-        generation: &Generation,
-        view: &View,
-        lookup: Lookup<'_>,
-    ) -> Result<FeatureRow, ServiceError> {
-        if lookup.features.is_some() && lookup.generation != generation.number {
-            return Err(ServiceError::Busy(
-                "a push has just replaced what is served; ask again".to_owned(),
-            ));
-        }
-        let features = lookup.features.unwrap_or(&generation.all);
-        let open = open_row(generation, view, lookup.key, features)?;
-        let as_of = lookup.as_of.unwrap_or_else(|| self.latest(&open));
-        let (from, values) = if is_past(&open, as_of) {
-            let values = self.read_log(generation, lookup.key, features, &[as_of])?;
-            (Origin::Log, values.into_iter().next().unwrap_or_default())
-        } else {
-            (Origin::Online, online(&open, features, as_of))
-        };
-        Ok(row(generation, lookup.key, as_of, from, features, values))
-    }
-
-    /// The instant of a read that names none.
-    fn latest(&self, open: &OpenRow<'_>) -> EventTime {
-        self.now().max(after_newest(open).unwrap_or(EventTime::MIN))
-    }
-
     /// The features at each of the instants.
     fn read_log(
         &self,
@@ -173,28 +184,174 @@ impl Service {
     }
 }
 
-/// An entity's states, as far as these features need them.
-fn open_row<'a>(
+impl<'s> Reader<'s> {
+    /// What is read.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.generation.catalog
+    }
+
+    /// Goes on with what has been written since.
+    pub fn refresh(&mut self) {
+        let view = self.service.inner.store.view();
+        if view.generation() == self.generation.number {
+            self.view = view;
+            self.now = self.service.now();
+        }
+    }
+
+    pub(super) fn generation(&self) -> &Generation {
+        &self.generation
+    }
+
+    /// Whose answers go elsewhere than to a client.
+    pub(super) fn unsampled(self) -> Reader<'s> {
+        Reader {
+            sampling: None,
+            ..self
+        }
+    }
+
+    /// One entity's features, copied.
+    pub fn row(&mut self, lookup: Lookup<'_>) -> Result<FeatureRow, ServiceError> {
+        let Lookup { key, as_of, .. } = lookup;
+        if lookup.features.is_some() && lookup.generation != self.generation.number {
+            return Err(ServiceError::Busy(
+                "a push has just replaced what is served; ask again".to_owned(),
+            ));
+        }
+        let (generation, service) = (&self.generation, self.service);
+        let ReadMemory {
+            row: memory,
+            wanted,
+        } = &mut *self.memory;
+        let wanted = wanted_of(generation, lookup.features, wanted);
+        let features = wanted.features();
+        let stored = stored(generation, &self.view, key, wanted, memory)?;
+        let stored = stored.ok_or_else(|| unknown(generation, key))?;
+        let mut open = open(generation, &stored, key, wanted, memory)?;
+        let as_of = as_of.unwrap_or_else(|| latest(&open, self.now));
+        let (from, values) = if is_past(&open, as_of) {
+            let values = service.read_log(generation, key, features, &[as_of])?;
+            (Origin::Log, values.into_iter().next().unwrap_or_default())
+        } else {
+            (Origin::Online, open.values(features, as_of)?)
+        };
+        let row = row(generation, key, as_of, from, features, values);
+        if let Some(sampling) = &self.sampling
+            && sampling.takes()
+        {
+            sampling.send(generation, row.clone());
+        }
+        Ok(row)
+    }
+
+    /// Shows the newest state of an entity's features to `take`, if the entity has a row. None
+    /// of `features` are all.
+    pub fn show<T>(
+        &mut self,
+        key: &str,
+        features: Option<&[usize]>,
+        take: impl FnOnce(&mut Shown<'_>) -> Result<T, ServiceError>,
+    ) -> Result<Option<T>, ServiceError> {
+        let generation = &self.generation;
+        let ReadMemory {
+            row: memory,
+            wanted,
+        } = &mut *self.memory;
+        let wanted = wanted_of(generation, features, wanted);
+        let Some(stored) = stored(generation, &self.view, key, wanted, memory)? else {
+            return Ok(None);
+        };
+        let open = open(generation, &stored, key, wanted, memory)?;
+        let as_of = latest(&open, self.now);
+        let features = wanted.features();
+        let mut shown = Shown {
+            row: open,
+            features,
+            as_of,
+        };
+        let taken = take(&mut shown)?;
+        if let Some(sampling) = &self.sampling
+            && sampling.takes()
+        {
+            let values = shown.row.values(features, as_of)?;
+            let row = row(generation, key, as_of, Origin::Online, features, values);
+            sampling.send(generation, row);
+        }
+        Ok(Some(taken))
+    }
+}
+
+impl Shown<'_> {
+    /// Shows each of the features asked for, in that order, by its position in the catalog.
+    pub fn each(&mut self, take: impl FnMut(usize, ValueRef<'_>)) -> Result<(), ServiceError> {
+        Ok(self.row.each(self.features, self.as_of, take)?)
+    }
+}
+
+/// What the features asked for need; none are all.
+fn wanted_of<'a>(
     generation: &'a Generation,
+    features: Option<&[usize]>,
+    wanted: &'a mut Wanted,
+) -> &'a Wanted {
+    let Some(features) = features else {
+        return &generation.all;
+    };
+    generation.serving.want(features.iter().copied(), wanted);
+    wanted
+}
+
+/// An entity's row, and its vectors if they are needed.
+fn stored(
+    generation: &Generation,
     view: &View,
     key: &str,
-    features: &[usize],
-) -> Result<OpenRow<'a>, ServiceError> {
+    wanted: &Wanted,
+    memory: &mut RowMemory,
+) -> Result<Option<Stored>, ServiceError> {
     let serving = &generation.serving;
-    let unknown = || ServiceError::UnknownEntity {
-        entity: serving.entity.name.clone(),
-        key: key.to_owned(),
+    let Some(row) = view.row(key.as_bytes())? else {
+        return Ok(None);
     };
-    // Left out, vectors cost nothing; features that need them were not asked for.
-    if !serving.needs_vectors(features) {
-        let row = view.row(key.as_bytes())?.ok_or_else(unknown)?;
-        return Ok(serving.open(key, &row, None, features)?);
+    let found = serving.find(key, &row, wanted, memory)?;
+    if !found.needs_vectors {
+        let vectors = None;
+        return Ok(Some(Stored {
+            row,
+            vectors,
+            found,
+        }));
     }
     // Together: an event between two reads would leave a count of one state and a sum of
     // another.
-    let full = view.full_row(key.as_bytes())?.ok_or_else(unknown)?;
-    let vectors = full.vectors.as_deref().unwrap_or_default();
-    Ok(serving.open(key, &full.row, Some(vectors), features)?)
+    let Some(full) = view.full_row(key.as_bytes())? else {
+        return Ok(None);
+    };
+    Ok(Some(Stored {
+        found: serving.find(key, &full.row, wanted, memory)?,
+        row: full.row,
+        vectors: full.vectors,
+    }))
+}
+
+fn open<'a>(
+    generation: &'a Generation,
+    stored: &'a Stored,
+    key: &'a str,
+    wanted: &Wanted,
+    memory: &'a mut RowMemory,
+) -> Result<OpenRow<'a>, ServiceError> {
+    let vectors = stored.vectors.as_deref();
+    let serving = &generation.serving;
+    Ok(serving.open(key, &stored.row, vectors, wanted, stored.found, memory)?)
+}
+
+fn unknown(generation: &Generation, key: &str) -> ServiceError {
+    ServiceError::UnknownEntity {
+        entity: generation.serving.entity.name.clone(),
+        key: key.to_owned(),
+    }
 }
 
 fn after_newest(open: &OpenRow<'_>) -> Option<EventTime> {
@@ -202,13 +359,14 @@ fn after_newest(open: &OpenRow<'_>) -> Option<EventTime> {
     Some(EventTime(newest.0.saturating_add(1)))
 }
 
+/// The instant of a read that names none.
+fn latest(open: &OpenRow<'_>, now: EventTime) -> EventTime {
+    now.max(after_newest(open).unwrap_or(EventTime::MIN))
+}
+
 /// Whether an instant lies before what the states can answer for.
 fn is_past(open: &OpenRow<'_>, as_of: EventTime) -> bool {
     after_newest(open).is_some_and(|after| as_of < after)
-}
-
-fn online(open: &OpenRow<'_>, features: &[usize], as_of: EventTime) -> Vec<Value> {
-    features.iter().map(|&at| open.value(at, as_of)).collect()
 }
 
 fn row(

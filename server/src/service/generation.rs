@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use granary_pipelines::Serving;
 use granary_pipelines::text::Embedder;
+use granary_pipelines::{Serving, Wanted};
 use granary_registry::{EventTime, Registry};
 use granary_storage::{Offset, Version};
 use serde::{Deserialize, Serialize};
@@ -53,8 +53,8 @@ pub(super) struct Generation {
     pub serving: Arc<Serving>,
     /// What the doors see of it.
     pub catalog: Arc<Catalog>,
-    /// Every position in the catalog, for reads of everything.
-    pub all: Vec<usize>,
+    /// Every feature, for reads of everything.
+    pub all: Wanted,
 }
 
 impl GenerationMeta {
@@ -124,7 +124,8 @@ impl Generation {
         }
         let provenance = Arc::new(Provenance::new(number, &meta, &serving));
         let catalog = Arc::new(catalog(number, &serving));
-        let all = (0..serving.features.len()).collect();
+        let all: Vec<usize> = (0..serving.features.len()).collect();
+        let all = serving.wanted(&all);
         Ok(Generation {
             number,
             meta,

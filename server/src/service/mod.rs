@@ -23,13 +23,14 @@ mod served; // an answer that can be computed again
 mod status; // for people and probes
 
 pub use answer::{
-    Catalog, CatalogFeature, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin, Place,
-    Prediction, Receipt, Status, Subject,
+    Catalog, CatalogFeature, CatalogFeatures, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin,
+    Place, Prediction, Receipt, Status, Subject,
 };
 pub use cell::{of_json, shown};
 pub use check::{Checked, Fault, Gate};
 pub use clock::WallClock;
 pub use error::ServiceError;
+pub use features::{ReadMemory, Reader, Shown};
 pub use flush::Flusher;
 pub use generation::{GenerationMeta, LoadedVersion};
 pub use keys::{AppendFsync, KeyKeeper};

@@ -30,6 +30,8 @@ pub struct ServiceOptions {
     pub max_future: Span,
     /// Memory for pages of the online store.
     pub cache_bytes: usize,
+    /// Memory for rows that the store has as well.
+    pub rows_bytes: usize,
     /// Memory for plain keys that the store has as well.
     pub keys_bytes: usize,
     /// When writes of plain keys are acknowledged.
@@ -41,7 +43,8 @@ impl Default for ServiceOptions {
         ServiceOptions {
             wall: WallClock::System,
             max_future: Span(5 * Span::MINUTE.0),
-            cache_bytes: 256 << 20,
+            cache_bytes: 8 << 20,
+            rows_bytes: 256 << 20,
             keys_bytes: 256 << 20,
             append_fsync: AppendFsync::default(),
         }
@@ -67,6 +70,7 @@ impl Service {
             data.online_store(),
             OnlineOptions {
                 cache_bytes: options.cache_bytes,
+                rows_bytes: options.rows_bytes,
                 keys_bytes: options.keys_bytes,
             },
         )?;

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use granary_models::Model;
 use granary_registry::Value;
-use granary_storage::{Artifacts, View};
+use granary_storage::Artifacts;
 use serde::{Deserialize, Serialize};
 
 use super::Service;
 use super::answer::{Lookup, Prediction, Subject};
 use super::error::ServiceError;
+use super::features::{ReadMemory, Reader};
 use super::generation::Generation;
 use super::ingest::lock;
 
@@ -60,9 +61,10 @@ impl Service {
     ) -> Result<Vec<Result<Prediction, ServiceError>>, ServiceError> {
         let model = self.inner.model();
         let model = model.ok_or(ServiceError::NoModel)?;
-        let (generation, view) = self.current()?;
-        let places = model.places(&generation)?;
-        let predict = |subject| self.predict_one(&model, &generation, &view, &places, subject);
+        let mut memory = ReadMemory::default();
+        let mut reader = self.reader(&mut memory)?.unsampled();
+        let places = model.places(reader.generation())?;
+        let predict = |subject| self.predict_one(&model, &mut reader, &places, subject);
         Ok(subjects.iter().map(predict).collect())
     }
 
@@ -119,8 +121,7 @@ impl Service {
     fn predict_one(
         &self,
         model: &LoadedModel,
-        generation: &Generation,
-        view: &View,
+        reader: &mut Reader<'_>,
         places: &[usize],
         subject: &Subject,
     ) -> Result<Prediction, ServiceError> {
@@ -131,17 +132,17 @@ impl Service {
             let lookup = Lookup {
                 key,
                 features: Some(places),
-                generation: generation.number,
+                generation: reader.generation().number,
                 as_of: None,
             };
-            let row = self.read(generation, view, lookup)?;
+            let row = reader.row(lookup)?;
             as_of = row.as_of;
             for (value, (_, found)) in values.iter_mut().zip(row.features) {
                 *value = found;
             }
         } else if subject.features.is_empty() {
             return Err(ServiceError::BadInput {
-                field: generation.serving.entity.key.clone(),
+                field: reader.generation().serving.entity.key.clone(),
                 reason: "send it, or `features`, or both".to_owned(),
             });
         }

@@ -88,15 +88,18 @@ pub(super) struct Sampling<'a> {
 }
 
 impl Sampling<'_> {
-    /// Hands the answer over if it is its turn.
-    pub(super) fn offer(&self, generation: &Generation, row: &FeatureRow) {
-        if self.sampler.takes() {
-            self.sampler.send(ServedRow {
-                row: row.clone(),
-                provenance: generation.provenance.clone(),
-                known: (self.known_from, self.inner.logged.appended()),
-            });
-        }
+    /// Whether it is the turn of the next answer.
+    pub(super) fn takes(&self) -> bool {
+        self.sampler.takes()
+    }
+
+    /// Hands an answer over whose turn it is.
+    pub(super) fn send(&self, generation: &Generation, row: FeatureRow) {
+        self.sampler.send(ServedRow {
+            row,
+            provenance: generation.provenance.clone(),
+            known: (self.known_from, self.inner.logged.appended()),
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use granary_registry::EventTime;
 
-use super::answer::{Catalog, GroupStatus, ModelStatus, Status};
+use super::answer::{Catalog, CatalogFeatures, GroupStatus, ModelStatus, Status};
 use super::error::ServiceError;
 use super::generation::{Generation, LoadedVersion};
 use super::{Inner, Service};
@@ -116,12 +116,11 @@ impl Catalog {
     pub fn places(&self, names: &[String]) -> Result<Vec<usize>, ServiceError> {
         let known = || self.features.iter().map(|feature| &*feature.name);
         let place = |name: &String| {
-            known()
-                .position(|held| held == name)
-                .ok_or_else(|| ServiceError::UnknownFeature {
-                    name: name.clone(),
-                    nearest: granary_registry::nearest(name, known()),
-                })
+            let unknown = || ServiceError::UnknownFeature {
+                name: name.clone(),
+                nearest: granary_registry::nearest(name, known()),
+            };
+            self.features.position(name).ok_or_else(unknown)
         };
         names.iter().map(place).collect()
     }
@@ -139,7 +138,7 @@ impl Catalog {
             entity: entity.map_or_else(String::new, |entity| entity.name.clone()),
             key: entity.map_or_else(|| "user_id".to_owned(), |entity| entity.key.clone()),
             prefix: entity.map_or_else(String::new, |entity| entity.prefix.clone()),
-            features: Vec::new(),
+            features: CatalogFeatures::default(),
         }
     }
 }

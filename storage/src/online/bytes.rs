@@ -10,13 +10,19 @@ use redb::OwnedAccessGuard;
 pub struct Bytes(Place);
 
 enum Place {
-    Memory(Arc<[u8]>),
+    /// From there on.
+    Memory(Arc<[u8]>, usize),
     Stored(OwnedAccessGuard<&'static [u8]>),
 }
 
 impl Bytes {
     pub(super) fn memory(bytes: Arc<[u8]>) -> Bytes {
-        Bytes(Place::Memory(bytes))
+        Bytes(Place::Memory(bytes, 0))
+    }
+
+    /// What follows so many bytes.
+    pub(super) fn behind((bytes, start): (Arc<[u8]>, usize)) -> Bytes {
+        Bytes(Place::Memory(bytes, start))
     }
 
     pub(super) fn stored(guard: OwnedAccessGuard<&'static [u8]>) -> Bytes {
@@ -29,7 +35,7 @@ impl Deref for Bytes {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Place::Memory(bytes) => bytes,
+            Place::Memory(bytes, start) => &bytes[*start..],
             Place::Stored(guard) => guard.value(),
         }
     }

@@ -16,6 +16,7 @@ type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 const OPTIONS: OnlineOptions = OnlineOptions {
     cache_bytes: 1 << 20,
+    rows_bytes: 16 << 10,
     keys_bytes: 1 << 20,
 };
 

@@ -77,12 +77,14 @@ impl Flush<'_> {
                 return Err(error);
             }
         };
+        let resident = stack.resident.with(&stack.frozen[..moved]);
         store.replace_stack(|stack| {
             // Newer layers may have been frozen meanwhile, but only this thread removes any.
             let frozen = stack.frozen[moved..].to_vec();
             (
                 Stack {
                     snapshot,
+                    resident,
                     frozen,
                     active: stack.active.clone(),
                 },

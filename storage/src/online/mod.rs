@@ -15,6 +15,7 @@ mod flush; // changed rows to redb, in one transaction with their log offset
 mod keys; // the plain keyspace: strings and hashes with expiry
 mod generation; // loads a generation beside the one that is served
 mod publication; // switches readers to a loaded generation
+mod resident; // rows of the snapshot that are kept in memory
 mod scan; // keys in order, over memory and redb
 mod stack; // the layers that readers see
 mod store; // opening and staging

@@ -49,9 +49,10 @@ impl GenerationLoader<'_> {
         };
         let info = snapshot.info();
         // What was staged in the old generation is gone with it.
-        store.replace_stack(|_| {
+        store.replace_stack(|stack| {
             let stack = Stack {
                 snapshot,
+                resident: stack.resident.renewed(),
                 frozen: Vec::new(),
                 active: Layer::default(),
             };

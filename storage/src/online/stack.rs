@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::bytes::Bytes;
 use super::changes::{Change, Changes, Layer, Row, Staged, Vectors};
+use super::resident::Resident;
 use super::tables::{Snapshot, StoredTable, redb_error};
 use crate::{Error, Result};
 
 /// The layers, which change together.
 pub(super) struct Stack {
     pub(super) snapshot: Arc<Snapshot>,
+    pub(super) resident: Resident, // rows of the snapshot
     pub(super) frozen: Vec<Layer>, // oldest first; on their way to disk, they mean the same for ever
     pub(super) active: Layer,
 }
@@ -98,10 +100,22 @@ impl Stack {
             Some((_, Change::Put(row))) => Some(row.bytes),
             Some((_, Change::Removed)) => None,
             None => {
-                let stored = self.stored(self.snapshot.rows.as_ref(), key)?;
+                let stored = self.stored_row(key)?;
                 stored.map(|row| Arc::from(&*row))
             }
         })
+    }
+
+    /// The row that the snapshot has. It is kept in memory from then on.
+    pub(super) fn stored_row(&self, key: &[u8]) -> Result<Option<Bytes>> {
+        if let Some(kept) = self.resident.get(key) {
+            return Ok(Some(Bytes::behind(kept)));
+        }
+        let stored = self.stored(self.snapshot.rows.as_ref(), key)?;
+        if let Some(row) = &stored {
+            self.resident.keep(key, row);
+        }
+        Ok(stored)
     }
 
     /// What the snapshot has.

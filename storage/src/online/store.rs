@@ -11,6 +11,7 @@ use redb::{Builder, Database, StorageBackend};
 
 use super::changes::{Layer, Row, Vectors};
 use super::keys::{Keyspace, Value, decode};
+use super::resident::Resident;
 use super::stack::{Stack, exists};
 use super::tables::{GenerationInfo, Snapshot, prepare, redb_error};
 use super::view::View;
@@ -23,6 +24,8 @@ use crate::{Error, Result};
 pub struct OnlineOptions {
     /// How much memory redb may use for pages.
     pub cache_bytes: usize,
+    /// How much memory rows may use that redb has as well.
+    pub rows_bytes: usize,
     /// How much memory plain keys may use that redb has as well.
     pub keys_bytes: usize,
 }
@@ -30,7 +33,8 @@ pub struct OnlineOptions {
 impl Default for OnlineOptions {
     fn default() -> OnlineOptions {
         OnlineOptions {
-            cache_bytes: 512 << 20,
+            cache_bytes: 8 << 20,
+            rows_bytes: 256 << 20,
             keys_bytes: 256 << 20,
         }
     }
@@ -169,6 +173,7 @@ impl OnlineStore {
             frozen.push(stack.active.clone());
             let changed = Stack {
                 snapshot: Arc::clone(&stack.snapshot),
+                resident: stack.resident.clone(),
                 frozen,
                 active: Layer::default(),
             };
@@ -210,6 +215,7 @@ impl OnlineStore {
         );
         let stack = Stack {
             snapshot,
+            resident: Resident::new(options.rows_bytes),
             frozen: Vec::new(),
             active: Layer::default(),
         };

@@ -14,6 +14,7 @@ use crate::log::Offset;
 
 const OPTIONS: OnlineOptions = OnlineOptions {
     cache_bytes: 1 << 20,
+    rows_bytes: 16 << 10,
     keys_bytes: 1 << 20,
 };
 const KEYS: usize = 40;

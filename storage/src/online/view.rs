@@ -59,7 +59,7 @@ impl View {
         match stack.staged(key)? {
             Some((_, Change::Put(row))) => Ok(Some(Bytes::memory(row.bytes))),
             Some((_, Change::Removed)) => Ok(None),
-            None => stack.stored(stack.snapshot.rows.as_ref(), key),
+            None => stack.stored_row(key),
         }
     }
 
@@ -83,7 +83,7 @@ impl View {
             }
             Some((_, Change::Removed)) => return Ok(None),
             None => {
-                let Some(row) = stack.stored(stack.snapshot.rows.as_ref(), key)? else {
+                let Some(row) = stack.stored_row(key)? else {
                     return Ok(None);
                 };
                 (row, stack.stored(stack.snapshot.vectors.as_ref(), key)?)

@@ -3,6 +3,7 @@
 
 mod group; // every function over every window
 mod oracle; // the naive recomputation of these events
+mod reading; // rows read where they lie
 
 use std::sync::Arc;
 
@@ -219,6 +220,13 @@ impl Bench {
             )
             .unwrap();
         states.pop().unwrap()
+    }
+
+    fn folded_or_new(&self, raws: &[Raw]) -> GroupState {
+        match raws {
+            [] => self.fold.new_state(),
+            raws => self.folded(raws),
+        }
     }
 
     fn reread(&self, state: &GroupState) -> GroupState {

@@ -1,7 +1,10 @@
 //! Arguments to a command. Each file holds one family: its commands, and its part of the table
 //! with arity and words. Called by `connection`; `execute` has a file for each family.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use foldhash::fast::FixedState;
 
 use super::frame::{Arguments, integer};
 
@@ -232,16 +235,24 @@ pub(super) fn table() -> &'static [&'static Spec] {
     &TABLE
 }
 
+/// The longest name, and a hash that costs little for it.
+type Name = [u8; 16];
+static BY_NAME: LazyLock<HashMap<Name, &'static Spec, FixedState>> = LazyLock::new(|| {
+    let entry = |spec: &&'static Spec| Some((lowered(spec.name.as_bytes())?, *spec));
+    TABLE.iter().filter_map(entry).collect()
+});
+
 /// The row of a command, in any case of letters.
 pub(super) fn find(name: &[u8]) -> Option<&'static Spec> {
-    let mut lower = [0; 16];
-    let lower = lower.get_mut(..name.len())?;
-    lower.copy_from_slice(name);
+    BY_NAME.get(&lowered(name)?).copied()
+}
+
+/// In small letters, filled up with zeros.
+fn lowered(name: &[u8]) -> Option<Name> {
+    let mut lower = Name::default();
+    lower.get_mut(..name.len())?.copy_from_slice(name);
     lower.make_ascii_lowercase();
-    let at = TABLE
-        .binary_search_by(|spec| spec.name.as_bytes().cmp(lower))
-        .ok()?;
-    Some(TABLE[at])
+    Some(lower)
 }
 
 impl<'a> Command<'a> {

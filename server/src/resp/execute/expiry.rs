@@ -4,7 +4,7 @@ use crate::service::keys::{KeyKind, NEVER, PlainValue};
 
 use super::hash_write::expire_field;
 use super::string::expire;
-use super::{Context, exists, is_entity, wrong_type};
+use super::{Context, exists, features, is_entity, wrong_type};
 use crate::resp::Reply;
 use crate::resp::command::ExpiryCommand;
 use crate::resp::command::expiry::{ExpireIf, Shown};
@@ -145,14 +145,12 @@ fn left_of_fields(
     names: &Names<'_>,
 ) -> Result<Reply, ServiceError> {
     if is_entity(context.catalog, key) {
-        let row = super::row(context.service, context.catalog, key, None)?;
-        let features = row.map(|row| row.features).unwrap_or_default();
-        let is_there = |name: &[u8]| {
-            let mut present = features.iter().filter(|(_, value)| !value.is_null());
-            present.any(|(feature, _)| feature.as_bytes() == name)
+        let tell = |name: &[u8]| {
+            let is_there = features::is_there(context, key, name)?;
+            Ok(Reply::Integer(if is_there { ENDLESS } else { ABSENT }))
         };
-        let tell = |name: &[u8]| Reply::Integer(if is_there(name) { ENDLESS } else { ABSENT });
-        return Ok(Reply::Array(names.iter().map(tell).collect()));
+        let told = names.iter().map(tell).collect::<Result<_, ServiceError>>();
+        return told.map(Reply::Array);
     }
     let now = context.turn.now();
     Ok(context.turn.read(key, |found| match found {

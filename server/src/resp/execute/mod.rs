@@ -3,6 +3,7 @@
 mod config; // the settings that CONFIG GET shows
 mod connection; // PING, HELLO, CLIENT …
 mod expiry; // EXPIRE, TTL, HEXPIRE …
+pub(super) mod features; // the same of an entity's features
 mod hash; // HGETALL, HGET …
 mod hash_write; // HSET, HDEL …
 mod info; // the text of INFO
@@ -17,22 +18,28 @@ mod stream; // XADD
 mod string; // GET, SET, INCR …
 pub(super) mod transaction; // MULTI, EXEC, WATCH …
 
+use std::sync::Arc;
+
 use crate::service::keys::Turn;
 
 use super::command::Spec;
-use super::{Arguments, Command, Reply, Session, Writer};
-use crate::service::{Catalog, FeatureRow, Lookup, Service, ServiceError};
+use super::{Arguments, Command, Labels, Reply, Session, Writer};
+use crate::service::{Catalog, Reader, Service, ServiceError};
 
 /// What a command works on.
 pub struct Context<'c, 's> {
     /// The use cases.
     pub service: &'c Service,
+    /// Reads of features; none while nothing is loaded.
+    pub reader: &'c mut Option<Reader<'s>>,
     /// The connection.
     pub session: &'c mut Session,
     /// Its turn at the plain keys.
     pub turn: &'c mut Turn<'s>,
     /// What is served.
-    pub catalog: &'c Catalog,
+    pub catalog: &'c Arc<Catalog>,
+    /// The names of its features.
+    pub labels: &'c mut Labels,
     /// Where long answers are written at once.
     pub writer: &'c mut Writer,
 }
@@ -58,7 +65,7 @@ pub fn execute(
         Command::Strings(command) => string::execute(command, context),
         Command::Expiry(command) => expiry::execute(command, context),
         Command::Transaction(command) => transaction::execute(*command, context),
-        Command::Stream(command) => Ok(stream::execute(command, context.service)),
+        Command::Stream(command) => Ok(stream::execute(command, context)),
     };
     done.unwrap_or_else(|error| refuse(&error))
 }
@@ -81,28 +88,6 @@ fn entity_key<'a>(catalog: &Catalog, key: &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(entity)
         .ok()
         .filter(|entity| !entity.is_empty())
-}
-
-/// An entity's features; none if it has no row, or the key is another.
-fn row(
-    service: &Service,
-    catalog: &Catalog,
-    key: &[u8],
-    features: Option<&[usize]>,
-) -> Result<Option<FeatureRow>, ServiceError> {
-    let Some(key) = entity_key(catalog, key) else {
-        return Ok(None);
-    };
-    match service.features(Lookup {
-        key,
-        features,
-        generation: catalog.generation,
-        as_of: None,
-    }) {
-        Ok(row) => Ok(Some(row)),
-        Err(ServiceError::UnknownEntity { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn exists(service: &Service, catalog: &Catalog, key: &[u8]) -> Result<bool, ServiceError> {

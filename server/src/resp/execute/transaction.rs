@@ -89,17 +89,21 @@ fn exec(context: &mut Context<'_, '_>) -> Result<Reply, ServiceError> {
     }
     let Context {
         service,
+        reader,
         session,
         turn,
         catalog,
+        labels,
         writer,
     } = context;
     turn.alone(|turn| {
         let mut context = Context {
             service,
+            reader,
             session,
             turn,
             catalog,
+            labels,
             writer,
         };
         let is_changed = is_changed(&mut context)?;

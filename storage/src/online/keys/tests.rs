@@ -77,6 +77,7 @@ impl World {
 
     fn open(&mut self) {
         let options = OnlineOptions {
+            rows_bytes: 16 << 10,
             cache_bytes: 1 << 20,
             keys_bytes: self.keys_bytes,
         };
