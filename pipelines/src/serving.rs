@@ -293,6 +293,14 @@ impl OpenRow<'_> {
         (self.newest != i64::MIN).then_some(EventTime(self.newest))
     }
 
+    /// The newest event of a feature's group; none if the entity has no state there. The feature
+    /// must be among those that the row was opened for.
+    pub fn newest_of(&self, feature: usize) -> Option<EventTime> {
+        let group = &self.memory.groups[self.serving.features[feature].group];
+        let newest = || EventTime(group.reading.newest());
+        group.found.as_ref().map(|_| newest())
+    }
+
     /// Shows features' values as of an instant later than the newest event. They must be among
     /// those that the row was opened for.
     pub fn each(

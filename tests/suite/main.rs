@@ -14,6 +14,7 @@ mod cli; // exit codes, skipped stages, errors that say what to do
 mod crash; // kill -9 at any moment
 mod datasets; // ranges, what was known when, versions made again
 mod doors; // the same events through every door
+mod dialects; // what clients of other servers get
 mod duckdb; // the same features by SQL in another engine
 mod events; // events sent to a running server
 mod ingest; // our own layout of the raw files and the log, at every stage of its making

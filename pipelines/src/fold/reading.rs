@@ -16,6 +16,13 @@ pub(crate) struct Reading {
     places: Vec<Place>,
 }
 
+impl Reading {
+    /// The newest event of the state read.
+    pub(crate) fn newest(&self) -> i64 {
+        self.newest
+    }
+}
+
 impl GroupFold {
     /// How many of the states a feature is made of must be read.
     pub(crate) fn depth(&self, slot: usize) -> usize {

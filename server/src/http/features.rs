@@ -288,6 +288,7 @@ mod tests {
             dtype: DType::Int,
             description: String::new(),
             is_value: true,
+            max_age: None,
         };
         let features = [feature("age"), feature("income")];
         Catalog {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
-use granary_registry::Value;
+use granary_registry::{Value, ValueRef};
 
 use super::error::ApiError;
 use crate::resp::text::{write_display, write_float, write_vector};
@@ -100,24 +100,25 @@ fn write_features(out: &mut Vec<u8>, features: &[(Arc<str>, Value)]) {
             out.push(b',');
         }
         write_name(out, name);
-        write_value(out, value);
+        write_value(out, value.into());
     }
     out.push(b'}');
 }
 
-fn write_value(out: &mut Vec<u8>, value: &Value) {
+/// A feature's value.
+pub(super) fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Int(x) => write_display(out, x),
-        Value::Float(x) => write_float(out, *x),
-        Value::Bool(x) => write_display(out, x),
-        Value::Text(text) => write_string(out, text),
-        Value::Timestamp(time) => {
+        ValueRef::Null => out.extend_from_slice(b"null"),
+        ValueRef::Int(x) => write_display(out, x),
+        ValueRef::Float(x) => write_float(out, x),
+        ValueRef::Bool(x) => write_display(out, x),
+        ValueRef::Text(text) => write_string(out, text),
+        ValueRef::Timestamp(time) => {
             out.push(b'"');
             write_display(out, time);
             out.push(b'"');
         }
-        Value::Vector(elements) => write_vector(out, elements),
+        ValueRef::Vector(elements) => write_vector(out, elements),
     }
 }
 
@@ -126,7 +127,8 @@ fn write_name(out: &mut Vec<u8>, name: &str) {
     out.push(b':');
 }
 
-fn write_string(out: &mut Vec<u8>, text: &str) {
+/// A text.
+pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect(WRITES);
 }
 

@@ -5,12 +5,16 @@ mod routes; // every route on one screen
 pub mod server; // listeners, workers, stop
 
 mod events; // POST /events
+mod feast; // the routes of a Feast feature server
 mod features; // GET and POST /features
 mod health; // /health, /ready, /metrics
+mod inference; // the routes of the Open Inference Protocol
+mod mlflow; // the routes of an MLflow scoring server
 mod openapi; // /openapi.json, /docs
 mod predict; // POST /predict
 mod status; // GET /status
 
+mod subjects; // columns of a table -> whom to predict for
 mod body; // the bytes of a body, within bounds
 mod input; // queries and bodies -> checked fields
 pub(crate) mod json; // answers -> bytes

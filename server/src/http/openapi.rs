@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use utoipa::OpenApi;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{events, features, health, predict, status};
+use super::{events, feast, features, health, inference, mlflow, predict, status};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,6 +21,17 @@ use super::{events, features, health, predict, status};
         features::many,
         predict::predict,
         events::send,
+        feast::online_features,
+        feast::push,
+        inference::server,
+        inference::live,
+        inference::ready,
+        inference::model,
+        inference::model_ready,
+        inference::infer,
+        mlflow::invocations,
+        mlflow::ping,
+        mlflow::version,
         status::status,
         health::health,
         health::ready,
@@ -30,6 +41,9 @@ use super::{events, features, health, predict, status};
         (name = "features", description = "Read features, now or as of an instant"),
         (name = "predictions", description = "Churn probabilities"),
         (name = "events", description = "Send events"),
+        (name = "feast", description = "What Feast's clients send"),
+        (name = "inference", description = "The Open Inference Protocol, version 2"),
+        (name = "mlflow", description = "What clients of an MLflow scoring server send"),
         (name = "operations", description = "Probes, metrics, what is loaded"),
     ),
 )]

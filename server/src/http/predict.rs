@@ -9,10 +9,8 @@ use super::features::{few_enough, off_thread};
 use super::input::{BODY_LIMIT, BODY_ROOM, Fields, key_name, position};
 use super::json::{ok, write_list, write_prediction, write_refusal};
 use super::schema;
+use super::subjects::INLINE_SUBJECTS;
 use crate::service::{Catalog, Prediction, Service, ServiceError, Subject, of_json, shown};
-
-/// Up to this many are predicted on the thread where the request arrived.
-const INLINE_SUBJECTS: usize = 64;
 
 /// Room for one prediction of JSON.
 const ANSWER_SIZE: usize = 4096;
@@ -176,6 +174,7 @@ mod tests {
             dtype,
             description: String::new(),
             is_value: true,
+            max_age: None,
         };
         let features = [feature("age", DType::Int), feature("premium", DType::Bool)];
         Catalog {

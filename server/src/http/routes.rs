@@ -6,18 +6,29 @@ use actix_web::dev::{HttpServiceFactory, Service as _};
 use actix_web::{HttpRequest, Resource, web};
 
 use super::error::ApiError;
-use super::{events, features, health, openapi, predict, status};
+use super::{events, feast, features, health, inference, mlflow, openapi, predict, status};
 use crate::monitor::Metrics;
 use crate::ui;
 
 /// For the answer to a path that is not there.
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 24] = [
     "GET /",
     "GET /features/{user_id}",
     "GET /features/{user_id}/{feature}",
     "POST /features",
     "POST /predict",
     "POST /events",
+    "POST /get-online-features",
+    "POST /push",
+    "GET /v2",
+    "GET /v2/health/live",
+    "GET /v2/health/ready",
+    "GET /v2/models/{model}",
+    "GET /v2/models/{model}/ready",
+    "POST /v2/models/{model}/infer",
+    "POST /invocations",
+    "GET /ping",
+    "GET /version",
     "GET /status",
     "GET /health",
     "GET /ready",
@@ -58,7 +69,26 @@ pub(super) fn configure(config: &mut web::ServiceConfig, metrics: &Metrics) {
         .service(get("/ready", || web::route().to(health::ready)))
         .service(get("/metrics", || web::route().to(health::metrics)))
         .service(get("/openapi.json", || web::route().to(openapi::json)))
-        .service(get("/docs", || web::route().to(openapi::docs)));
+        .service(get("/docs", || web::route().to(openapi::docs)))
+        .service(get("/v2", || web::route().to(inference::server)))
+        .service(get("/v2/health/live", || web::route().to(inference::live)))
+        .service(get("/v2/health/ready", || {
+            web::route().to(inference::ready)
+        }))
+        .service(get("/v2/models/{model}", || {
+            web::route().to(inference::model)
+        }))
+        .service(get("/v2/models/{model}/ready", || {
+            web::route().to(inference::model_ready)
+        }))
+        .service(get("/v2/models/{model}/versions/{version}", || {
+            web::route().to(inference::model_version)
+        }))
+        .service(get("/v2/models/{model}/versions/{version}/ready", || {
+            web::route().to(inference::version_ready)
+        }))
+        .service(get("/ping", || web::route().to(mlflow::ping)))
+        .service(get("/version", || web::route().to(mlflow::version)));
     let post = |path: &'static str, route: actix_web::Route| {
         let route = route.method(actix_web::http::Method::POST);
         counted(path, web::resource(path).route(route), "POST", metrics)
@@ -67,6 +97,20 @@ pub(super) fn configure(config: &mut web::ServiceConfig, metrics: &Metrics) {
         .service(post("/features", web::route().to(features::many)))
         .service(post("/predict", web::route().to(predict::predict)))
         .service(post("/events", web::route().to(events::send)))
+        .service(post(
+            "/get-online-features",
+            web::route().to(feast::online_features),
+        ))
+        .service(post("/push", web::route().to(feast::push)))
+        .service(post(
+            "/v2/models/{model}/infer",
+            web::route().to(inference::infer),
+        ))
+        .service(post(
+            "/v2/models/{model}/versions/{version}/infer",
+            web::route().to(inference::infer_version),
+        ))
+        .service(post("/invocations", web::route().to(mlflow::invocations)))
         .service(openapi::swagger())
         .default_service(web::to(nothing_here));
 }

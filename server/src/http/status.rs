@@ -94,6 +94,7 @@ mod tests {
             dtype: DType::Int,
             description: "in years".to_owned(),
             is_value: true,
+            max_age: None,
         };
         let catalog = Catalog {
             project: "churn".to_owned(),

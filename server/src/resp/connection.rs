@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::batch::Batch;
-use super::command::{Refusal, Spec};
+use super::command::{FeatureRead, FeatureStoreCommand, Refusal, Spec};
+use super::execute::feature_store::answer;
 use super::execute::refuse;
 use super::execute::transaction::queue;
 use super::listener::stopped;
@@ -76,6 +77,14 @@ pub(super) async fn serve(
                 exchange.logged(&logged?);
                 continue;
             }
+            if progress == Progress::Past
+                && let Some(read) = exchange.past.take()
+            {
+                let service = service.clone();
+                let found = tokio::task::spawn_blocking(move || answer(&read, &service)).await;
+                exchange.told(&found?);
+                continue;
+            }
             if std::mem::take(&mut exchange.has_written) && service.writes_wait() {
                 let service = service.clone();
                 let settle = tokio::task::spawn_blocking(move || service.settle_writes());
@@ -88,7 +97,7 @@ pub(super) async fn serve(
             stream.write_all(&exchange.writer.out).await?;
             exchange.flushed();
             match progress {
-                Progress::Flush | Progress::Log => {}
+                Progress::Flush | Progress::Log | Progress::Past => {}
                 Progress::Read => break,
                 Progress::Close => return stream.shutdown().await,
             }
@@ -109,6 +118,8 @@ struct Exchange {
     writer: Writer,
     /// Events read and not yet logged: their answers come next.
     batch: Batch,
+    /// A read at an instant, which may take its time: its answer comes next.
+    past: Option<FeatureRead>,
     /// Whether plain keys were written since replies last went out.
     has_written: bool,
 }
@@ -120,6 +131,8 @@ enum Progress {
     Flush,
     /// Log the batch, then go on answering.
     Log,
+    /// Do the read at an instant, then go on answering.
+    Past,
     /// All complete requests are answered.
     Read,
     /// The client said goodbye or cannot be understood any more.
@@ -135,6 +148,7 @@ impl Exchange {
             answered: 0,
             writer: Writer::default(),
             batch: Batch::default(),
+            past: None,
             has_written: false,
         }
     }
@@ -197,6 +211,14 @@ impl Exchange {
                 );
                 break Progress::Close;
             }
+            if let Ok((Command::FeatureStore(FeatureStoreCommand::Read(read)), _)) = &parsed
+                && read.as_of.is_some()
+                && self.session.queue.is_none()
+            {
+                self.past = Some(read.clone());
+                done.commands += 1;
+                break Progress::Past;
+            }
             let before = self.writer.out.len();
             let mut context = Context {
                 service,
@@ -236,6 +258,16 @@ impl Exchange {
     fn unacknowledged(&mut self, error: &ServiceError) {
         self.writer.out.clear();
         self.writer.write(&refuse(error), self.session.protocol);
+    }
+
+    /// Writes the answer of a read at an instant.
+    fn told(&mut self, reply: &Reply) {
+        if let Reply::Error(_) = reply {
+            self.session.server.metrics.resp_errors.inc();
+        }
+        if self.session.is_heard() {
+            self.writer.write(reply, self.session.protocol);
+        }
     }
 
     fn take_batch(&mut self) -> Batch {
@@ -364,7 +396,7 @@ mod tests {
                 heard.extend_from_slice(&exchange.writer.out);
                 exchange.flushed();
                 match progress {
-                    Progress::Flush | Progress::Log => {}
+                    Progress::Flush | Progress::Log | Progress::Past => {}
                     Progress::Read => break,
                     Progress::Close => return (heard, true),
                 }

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use granary_registry::{DType, EventTime, Value};
+use granary_registry::{DType, EventTime, Span, Value};
 
 /// What is served at the moment; replaced as a whole by a push.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +21,21 @@ pub struct Catalog {
     pub key: String,
     /// Prefix of its rows over RESP, `user:`.
     pub prefix: String,
+    /// Whether its keys are whole numbers.
+    pub has_number_keys: bool,
     /// Every feature in order.
     pub features: CatalogFeatures,
+    /// Lists of features that have a name.
+    pub services: Vec<CatalogService>,
+}
+
+/// The features of a service, all of them served.
+#[derive(Clone, Debug)]
+pub struct CatalogService {
+    /// `churn`
+    pub name: String,
+    /// Positions in [`Catalog::features`], in its order.
+    pub features: Vec<usize>,
 }
 
 /// The served features in order, found by name.
@@ -75,6 +88,8 @@ pub struct CatalogFeature {
     pub description: String,
     /// Whether it is a value, which can be written, rather than an aggregate.
     pub is_value: bool,
+    /// The age beyond which it is null, if there is one.
+    pub max_age: Option<Span>,
 }
 
 /// What a reader asks for.
@@ -141,6 +156,19 @@ pub struct Prediction {
     pub as_of: EventTime,
     /// The features used.
     pub features: Vec<(Arc<str>, Value)>,
+}
+
+/// What the serving model takes.
+#[derive(Clone, Debug)]
+pub struct ModelShape {
+    /// Name of the model.
+    pub name: String,
+    /// Version of the model.
+    pub version: String,
+    /// `boosting` …
+    pub algorithm: String,
+    /// Its features in order.
+    pub features: Vec<(Arc<str>, DType)>,
 }
 
 /// What became of accepted events.

@@ -144,6 +144,16 @@ impl Gate {
         &self.source
     }
 
+    /// The column of its event time.
+    pub fn time(&self) -> &str {
+        &self.time
+    }
+
+    /// Whether the source has a column of this name.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|(held, _)| **held == *name)
+    }
+
     /// An event from the text of a JSON object.
     pub fn json(&self, object: &RawValue) -> Result<Checked, Fault> {
         self.finish(json_event::fields(self, object)?)

@@ -283,6 +283,17 @@ impl<'s> Reader<'s> {
 }
 
 impl Shown<'_> {
+    /// The instant that they hold at.
+    pub fn as_of(&self) -> EventTime {
+        self.as_of
+    }
+
+    /// The newest event behind a feature, [`EventTime::MIN`] for one of a table that has no
+    /// instants; none if its group knows nothing of the entity.
+    pub fn newest(&self, feature: usize) -> Option<EventTime> {
+        self.row.newest_of(feature)
+    }
+
     /// Shows each of the features asked for, in that order, by its position in the catalog.
     pub fn each(&mut self, take: impl FnMut(usize, ValueRef<'_>)) -> Result<(), ServiceError> {
         Ok(self.row.each(self.features, self.as_of, take)?)

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use granary_pipelines::text::Embedder;
 use granary_pipelines::{Serving, Wanted};
-use granary_registry::{EventTime, Registry};
+use granary_registry::{DType, EventTime, Registry};
 use granary_storage::{Offset, Version};
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Catalog, CatalogFeature};
+use super::answer::{Catalog, CatalogFeature, CatalogService};
 use super::error::ServiceError;
 use super::served::Provenance;
 
@@ -165,9 +165,21 @@ fn catalog(generation: u64, serving: &Serving) -> Catalog {
             is_value: feature.is_some_and(|feature| {
                 matches!(feature.kind, granary_registry::FeatureKind::Value { .. })
             }),
+            max_age: group.and_then(|group| group.max_age),
         }
     });
+    // A service with features of another entity is not answered from these rows.
+    let services = serving.registry.services.iter().filter_map(|service| {
+        let names = service.features.iter();
+        let features = names.map(|(_, name)| serving.feature(name));
+        Some(CatalogService {
+            name: service.name.clone(),
+            features: features.collect::<Option<_>>()?,
+        })
+    });
     Catalog {
+        has_number_keys: serving.entity.dtype == DType::Int,
+        services: services.collect(),
         generation,
         project: serving.registry.project.clone(),
         entity: serving.entity.name.clone(),

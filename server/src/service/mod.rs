@@ -23,8 +23,8 @@ mod served; // an answer that can be computed again
 mod status; // for people and probes
 
 pub use answer::{
-    Catalog, CatalogFeature, CatalogFeatures, FeatureRow, GroupStatus, Lookup, ModelStatus, Origin,
-    Place, Prediction, Receipt, Status, Subject,
+    Catalog, CatalogFeature, CatalogFeatures, CatalogService, FeatureRow, GroupStatus, Lookup,
+    ModelShape, ModelStatus, Origin, Place, Prediction, Receipt, Status, Subject,
 };
 pub use cell::{of_json, shown};
 pub use check::{Checked, Fault, Gate};

@@ -9,7 +9,7 @@ use granary_storage::Artifacts;
 use serde::{Deserialize, Serialize};
 
 use super::Service;
-use super::answer::{Lookup, Prediction, Subject};
+use super::answer::{Lookup, ModelShape, Prediction, Subject};
 use super::error::ServiceError;
 use super::features::{ReadMemory, Reader};
 use super::generation::Generation;
@@ -66,6 +66,22 @@ impl Service {
         let places = model.places(reader.generation())?;
         let predict = |subject| self.predict_one(&model, &mut reader, &places, subject);
         Ok(subjects.iter().map(predict).collect())
+    }
+
+    /// What the serving model takes, if it fits what is served.
+    pub fn model_shape(&self) -> Result<ModelShape, ServiceError> {
+        let model = self.inner.model().ok_or(ServiceError::NoModel)?;
+        let (generation, _) = self.current()?;
+        model.places(&generation)?;
+        let features = model.model.features().iter();
+        Ok(ModelShape {
+            name: model.name.clone(),
+            version: model.version.clone(),
+            algorithm: model.model.algorithm().name().to_owned(),
+            features: features
+                .map(|feature| (feature.name.clone(), feature.dtype))
+                .collect(),
+        })
     }
 
     /// Loads the current version of the model, if there is one; called at start, after a

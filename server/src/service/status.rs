@@ -138,7 +138,9 @@ impl Catalog {
             entity: entity.map_or_else(String::new, |entity| entity.name.clone()),
             key: entity.map_or_else(|| "user_id".to_owned(), |entity| entity.key.clone()),
             prefix: entity.map_or_else(String::new, |entity| entity.prefix.clone()),
+            has_number_keys: false,
             features: CatalogFeatures::default(),
+            services: Vec::new(),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::frame::{Arguments, integer};
 
 pub(super) mod connection; // PING, HELLO, CLIENT …
 pub(super) mod expiry; // EXPIRE, TTL, HEXPIRE …
+pub(super) mod feature_store; // FS.GET, FS.PREDICT …
 pub(super) mod hash; // HGETALL, HGET …
 pub(super) mod hash_write; // HSET, HDEL …
 pub(super) mod keys; // EXISTS, DEL, SCAN …
@@ -22,6 +23,7 @@ pub(super) mod transaction; // MULTI, EXEC, WATCH …
 
 pub(super) use connection::ConnectionCommand;
 pub(super) use expiry::ExpiryCommand;
+pub(super) use feature_store::{FeatureRead, FeatureStoreCommand};
 pub(super) use hash::HashCommand;
 pub(super) use hash_write::HashWrite;
 pub(super) use keys::KeyCommand;
@@ -52,6 +54,8 @@ pub enum Command<'a> {
     Transaction(TransactionCommand<'a>),
     /// Appends an event.
     Stream(StreamCommand<'a>),
+    /// About features, as no command of Redis is.
+    FeatureStore(FeatureStoreCommand<'a>),
 }
 
 /// Why a request is no command, in Redis's words.
@@ -139,6 +143,9 @@ pub enum Refusal {
     /// Of `XADD`.
     #[error("ERR MAXLEN and MINID are not taken: the log keeps every event")]
     Trimming,
+    /// Of `FS.GET`.
+    #[error("ERR ASOF {0}")]
+    Instant(String),
     /// Of `CLIENT SETINFO`.
     #[error("ERR Unrecognized option '{0}'")]
     SetInfoOption(String),
@@ -224,6 +231,7 @@ static TABLE: LazyLock<Vec<&'static Spec>> = LazyLock::new(|| {
         expiry::SPECS,
         transaction::SPECS,
         stream::SPECS,
+        feature_store::SPECS,
     ];
     let mut table: Vec<&Spec> = families.into_iter().flatten().collect();
     table.sort_by_key(|spec| spec.name);

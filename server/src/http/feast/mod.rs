@@ -1,0 +1,62 @@
+//! The routes of a Feast feature server, so that its clients read from here unchanged. Called by
+//! `routes`.
+
+mod answer; // columns of values, statuses and instants
+mod error; // refusals in the forms that Feast's client reads
+mod request; // what a client asks for
+mod push; // columns of a frame -> events
+pub(super) mod schema; // the shapes, for the OpenAPI document
+
+pub(super) use push::{__path_push, push};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use self::answer::Answer;
+use self::error::FeastError;
+use self::request::Asked;
+use super::body::body;
+use super::error::ApiError;
+use super::features::off_thread;
+use super::input::{BODY_LIMIT, BODY_ROOM};
+use super::json::ok;
+use crate::service::{ReadMemory, Service};
+
+/// Cells of an answer, entities times features, that take long enough for another thread.
+const INLINE_CELLS: usize = 1 << 14;
+
+/// Features of many entities as columns, in Feast's dialect.
+#[utoipa::path(
+    post,
+    path = "/get-online-features",
+    tag = "feast",
+    operation_id = "get_online_features",
+    request_body = schema::OnlineFeaturesRequest,
+    responses(
+        (status = 200, description = "A column for the join key and for each feature, in the order asked for", body = schema::OnlineFeatures),
+        (status = 404, description = "No such feature view, feature or feature service: a JSON text that holds an object with `class` and `message`", body = String),
+        (status = 413, description = "The body is too long", body = String),
+        (status = 422, description = "A field is missing or has the wrong form", body = schema::FeastRefusal),
+        (status = 503, description = "Nothing is loaded yet", body = String),
+    ),
+)]
+pub(super) async fn online_features(
+    request: HttpRequest,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, FeastError> {
+    let body = body(&request, payload, BODY_LIMIT, &BODY_ROOM).await?;
+    let catalog = service.catalog();
+    let asked = Asked::read(&serde_json::from_slice(&body)?, &catalog)?;
+    let is_long = asked.keys.len() * asked.features.len() > INLINE_CELLS;
+    let read = move || {
+        let mut memory = ReadMemory::default();
+        let mut reader = service.reader(&mut memory)?;
+        Ok::<_, ApiError>(Answer::read(&asked, &catalog, &mut reader)?.into_json(&asked, &catalog))
+    };
+    let answer = if is_long {
+        off_thread(read).await?
+    } else {
+        read()?
+    };
+    Ok(ok(answer))
+}

@@ -1,0 +1,93 @@
+//! The shapes of Feast's dialect, for the OpenAPI document; the answers are written by hand.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::schema::FeatureValue;
+
+/// Whom and what to look up.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct OnlineFeaturesRequest {
+    /// The join key with its values, texts or whole numbers.
+    #[schema(example = json!({"user_id": ["u000042", "u000043"]}))]
+    pub entities: BTreeMap<String, Vec<FeatureValue>>,
+    /// References of the form `feature_view:feature`; a feature view is a feature group.
+    #[schema(example = json!(["user_activity_features:purchases_7d"]))]
+    pub features: Option<Vec<String>>,
+    /// The name of a feature service, instead.
+    pub feature_service: Option<String>,
+    /// Tell names as `feature_view__feature`.
+    pub full_feature_names: Option<bool>,
+    /// List the feature views in the metadata.
+    pub include_feature_view_version_metadata: Option<bool>,
+}
+
+/// Columns.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct OnlineFeatures {
+    /// A column for the join key, then one for each feature, in the order asked for.
+    pub results: Vec<OnlineFeatureColumn>,
+    /// What the columns are.
+    pub metadata: OnlineFeaturesMetadata,
+}
+
+/// What is known of one feature, entity by entity.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct OnlineFeatureColumn {
+    /// Null where nothing is known.
+    pub values: Vec<FeatureValue>,
+    /// `PRESENT`, `NOT_FOUND` or `OUTSIDE_MAX_AGE`.
+    pub statuses: Vec<String>,
+    /// When the group last learnt of the entity; 1970 where that is not known.
+    pub event_timestamps: Vec<String>,
+}
+
+/// What the columns are.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct OnlineFeaturesMetadata {
+    /// Their names.
+    pub feature_names: Vec<String>,
+    /// The feature views, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_view_metadata: Option<Vec<FeatureViewName>>,
+}
+
+/// A feature view.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct FeatureViewName {
+    /// Its name.
+    pub name: String,
+}
+
+/// Rows for a push source.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct FeastPush {
+    /// The event source of the registry.
+    #[schema(example = "event_logs")]
+    pub push_source_name: String,
+    /// Columns by name, all of one length.
+    pub df: BTreeMap<String, Vec<FeatureValue>>,
+    /// `online`, `offline` or `online_and_offline`, which are one here.
+    pub to: Option<String>,
+}
+
+/// What is wrong with a request.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct FeastRefusal {
+    /// Each fault.
+    pub detail: Vec<FeastFault>,
+}
+
+/// A fault and its place.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct FeastFault {
+    /// `missing`, `value_error`
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// From `body` inwards.
+    pub loc: Vec<String>,
+    /// For people.
+    pub msg: String,
+}
