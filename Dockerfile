@@ -1,7 +1,10 @@
 # granary in a container: built from sources, run without a shell, a package manager or root.
 #
 #   docker build -t granary .
-#   docker run -p 127.0.0.1:8000:8000 -p 127.0.0.1:6379:6379 -v granary:/data granary
+#   docker run -p 127.0.0.1:8000:8000 -p 127.0.0.1:6379:6379 -v granary:/data granary \
+#       up --insecure-no-auth
+#
+# Without that flag it serves only with API keys: `docker run -v granary:/data granary keys add …`.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build

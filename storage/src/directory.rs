@@ -90,6 +90,11 @@ impl DataDir {
         self.root.join("tails.json")
     }
 
+    /// The API keys, as hashes.
+    pub fn api_keys(&self) -> PathBuf {
+        self.root.join("keys.json")
+    }
+
     /// The socket on which a running server takes commands.
     pub fn socket(&self) -> PathBuf {
         self.root.join("granary.sock")

@@ -6,6 +6,7 @@
 mod oracle; // the demo features again, from the raw tables, by other code
 mod support; // a data directory, the command line over it, a server
 
+mod access; // who may do what, at both doors
 mod agreement; // RESP = HTTP = command line = the raw tables, now and in the past
 mod arrows; // the architecture, held against manifests, sources and ARCHITECTURE.md
 mod browser; // the page in headless Chromium

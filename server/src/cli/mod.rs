@@ -7,6 +7,7 @@ mod context; // what every subcommand begins with
 mod get;
 mod health;
 mod ingest;
+mod keys;
 mod materialize;
 mod offline;
 mod predict;
@@ -60,6 +61,7 @@ enum Command {
     Get(get::Args),
     Predict(predict::Args),
     Registry(registry::Args),
+    Keys(keys::Args),
     Offline(offline::Args),
     Sql(sql::Args),
     Verify(verify::Args),
@@ -85,6 +87,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> anyho
         Command::Health(args) => health::run(&args),
         Command::Get(args) => get::run(&cli.common, &args),
         Command::Predict(args) => predict::run(&cli.common, &args),
+        Command::Keys(args) => keys::run(&cli.common, &args),
         Command::Registry(args) => registry::run(&cli.common, &args),
         Command::Offline(args) => offline::run(&cli.common, &args),
         Command::Sql(args) => sql::run(&cli.common, &args),

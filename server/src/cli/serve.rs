@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::context::{Common, Context};
 use crate::control::ControlListener;
+use crate::service::access::Access;
 use crate::service::{AppendFsync, Flusher, KeyKeeper, Service, ServiceOptions, ServingLogThread};
 use crate::tail::{TailSpec, Tailer};
 
@@ -47,6 +48,9 @@ pub(super) struct Doors {
         value_name = "ADDR:PORT"
     )]
     pub resp: SocketAddr,
+    /// Serve other machines without API keys: whoever reaches the port may do everything
+    #[arg(long, env = "GRANARY_INSECURE_NO_AUTH")]
+    pub insecure_no_auth: bool,
     /// Serve HTTP alone
     #[arg(long, env = "GRANARY_NO_RESP")]
     pub no_resp: bool,
@@ -122,6 +126,21 @@ impl Doors {
             ..ServiceOptions::default()
         }
     }
+
+    /// Refuses to open a door to other machines through which anybody could come.
+    pub(super) fn check(&self, access: &Access) -> anyhow::Result<()> {
+        let resp = Some(self.resp).filter(|_| !self.no_resp);
+        let mut open = std::iter::once(self.http).chain(resp);
+        let Some(address) = open.find(|address| !address.ip().is_loopback()) else {
+            return Ok(());
+        };
+        if self.insecure_no_auth || access.is_required() {
+            return Ok(());
+        }
+        bail!(
+            "{address} can be reached from other machines, and there is no API key: make one with `granary keys add <name> --role read,write,predict`, or let everybody in with --insecure-no-auth"
+        )
+    }
 }
 
 /// The sockets, bound but not yet served.
@@ -136,6 +155,7 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
     let bound = bind(&args.doors)?;
     let service = context.service(args.doors.options())?;
+    args.doors.check(service.access())?;
     serve(&context, &service, bound, args.doors.serving_log, |bound| {
         println!(
             "granary serves {} on http://{}",
@@ -233,8 +253,9 @@ fn run_doors(service: &Service, bound: Bound) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let signals = signals()?;
     // Ends with the process, if the doors end by themselves.
+    let listening = service.clone();
     std::thread::spawn(move || {
-        if let Err(error) = wait_for(&signals) {
+        if let Err(error) = wait_for(&signals, &listening) {
             tracing::error!(%error, "signals are not heard");
         }
         let _ = stop.send(true);
@@ -251,14 +272,21 @@ fn signals() -> io::Result<Runtime> {
         .build()
 }
 
-fn wait_for(runtime: &Runtime) -> io::Result<()> {
+/// Until SIGTERM or SIGINT. On SIGHUP the API keys are read again.
+fn wait_for(runtime: &Runtime, service: &Service) -> io::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let mut hangup = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                _ = hangup.recv() => match service.access().reload() {
+                    Ok(()) => tracing::info!("read the API keys again"),
+                    Err(error) => tracing::error!(%error, "the API keys stay as they were"),
+                },
+            }
         }
-        Ok(())
     })
 }

@@ -10,6 +10,7 @@ use super::stage::Stage;
 use super::{materialize, push, synth, train};
 use crate::control::{self, Request};
 use crate::service::Service;
+use crate::service::access::Access;
 
 /// The whole job: demo data if there are none, build, materialize, push, train, serve
 #[derive(clap::Args, Debug)]
@@ -40,12 +41,16 @@ pub(super) struct Args {
 pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let started = Instant::now();
     let context = common.open()?;
-    // Before minutes of work: a taken port, or a server on this directory, is known at once.
+    // Before minutes of work: a taken port, a door open to all, or a server on this directory, is
+    // known at once.
     let bound = if args.no_serve {
         None
     } else {
         Some(serve::bind(&args.doors)?)
     };
+    if !args.no_serve {
+        args.doors.check(&Access::open(context.data.api_keys())?)?;
+    }
     anyhow::ensure!(
         args.no_serve || control::connect(&context.data)?.is_none(),
         "a server is running on {}; use `granary build`, `materialize`, `push` and `train` beside it, or `granary up --no-serve`",

@@ -124,6 +124,13 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
             service.reload_model();
             shape(())
         }
+        Request::ReloadKeys => {
+            service
+                .access()
+                .reload()
+                .map_err(|error| error.to_string())?;
+            shape(())
+        }
         Request::Get {
             key,
             features,

@@ -25,6 +25,8 @@ pub enum Request {
     CloseSegment,
     /// Serve the newest version of the model.
     ReloadModel,
+    /// Let in whoever shows one of the keys of now.
+    ReloadKeys,
     /// One entity's features.
     Get {
         /// Its key.

@@ -1,11 +1,12 @@
 //! Refusals to statuses and JSON bodies, in one exhaustive match. Called by every resource.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 
 use crate::service::ServiceError;
+use crate::service::access::Denied;
 
 /// Why a request was refused.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,17 @@ pub(super) enum ApiError {
         path: String,
         routes: Vec<&'static str>,
     },
+    /// No key, or not with this role.
+    #[error("{}", denial(.0))]
+    Denied(Denied),
+    /// A name that is none of this machine's.
+    #[error(
+        "`Host: {host}` is not this machine, where alone the server listens; ask by localhost, or serve on another address"
+    )]
+    ForeignHost { host: String },
+    /// A page of another site.
+    #[error("pages of {origin} may not send anything here")]
+    ForeignOrigin { origin: String },
     /// The path takes other methods.
     #[error("{method} is not answered here; use {allow}")]
     Method { method: String, allow: &'static str },
@@ -90,6 +102,10 @@ impl ApiError {
             ApiError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             ApiError::Body(_) => (StatusCode::BAD_REQUEST, "broken_body"),
             ApiError::NoRoute { .. } => (StatusCode::NOT_FOUND, "no_such_path"),
+            ApiError::Denied(Denied::Unknown) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            ApiError::Denied(Denied::Lacks { .. }) => (StatusCode::FORBIDDEN, "forbidden"),
+            ApiError::ForeignHost { .. } => (StatusCode::FORBIDDEN, "foreign_host"),
+            ApiError::ForeignOrigin { .. } => (StatusCode::FORBIDDEN, "foreign_origin"),
             ApiError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
         }
     }
@@ -133,6 +149,7 @@ fn service_parts(error: &ServiceError) -> (StatusCode, &'static str) {
         ServiceError::UnknownFeature { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "unknown_feature")
         }
+        ServiceError::Hidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
         ServiceError::NothingLoaded => (StatusCode::SERVICE_UNAVAILABLE, "nothing_loaded"),
         ServiceError::NoModel => (StatusCode::SERVICE_UNAVAILABLE, "no_model"),
         ServiceError::ModelMismatch { .. } => (StatusCode::SERVICE_UNAVAILABLE, "model_mismatch"),
@@ -150,6 +167,13 @@ fn service_details(error: &ServiceError) -> (Option<&str>, Option<&str>) {
         ServiceError::BadInput { field, .. } => (Some(field), None),
         ServiceError::UnknownFeature { name, nearest } => (Some(name), nearest.as_deref()),
         _ => (None, None),
+    }
+}
+
+fn denial(denied: &Denied) -> String {
+    match denied {
+        Denied::Unknown => format!("{denied}; send `Authorization: Bearer <key>` or `X-API-KEY`"),
+        Denied::Lacks { .. } => denied.to_string(),
     }
 }
 
@@ -175,6 +199,10 @@ impl ResponseError for ApiError {
             }
             ApiError::Service(ServiceError::Busy(_)) => {
                 response.insert_header((RETRY_AFTER, "1"));
+            }
+            ApiError::Denied(Denied::Unknown) => {
+                response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+                response.append_header((WWW_AUTHENTICATE, "Basic realm=\"granary\""));
             }
             _ => {}
         }

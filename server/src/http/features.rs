@@ -9,12 +9,14 @@ use serde_json::Value as Json;
 
 use super::body::body;
 use super::error::ApiError;
+use super::guard;
 use super::input::{
     BODY_LIMIT, BODY_ROOM, Fields, MAX_ROWS, instant, key, key_name, parameter, position,
     positions, query,
 };
 use super::json::{ok, write_list, write_refusal, write_row};
 use super::schema;
+use crate::service::access::Sight;
 use crate::service::{Catalog, FeatureRow, Lookup, Service, ServiceError};
 
 /// An answer with this many rows takes long enough to be worth another thread.
@@ -36,6 +38,7 @@ const ROW_SIZE: usize = 4096;
     ),
     responses(
         (status = 200, body = schema::FeatureAnswer),
+        (status = 403, description = "The key may not read a feature", body = schema::Refusal),
         (status = 404, description = "No such entity", body = schema::Refusal),
         (status = 422, description = "A name or an instant is wrong", body = schema::Refusal),
         (status = 503, description = "Nothing is loaded yet", body = schema::Refusal),
@@ -51,9 +54,14 @@ pub(super) async fn entity(
         .map(|text| instant("as_of", text))
         .transpose()?;
     let catalog = service.catalog();
+    let sight = guard::sight(&request, &catalog);
     let features = match parameter(&pairs, "features") {
-        Some(names) => Some(positions(&catalog, names.split(',').map(str::trim))?),
-        None => None,
+        Some(names) => {
+            let features = positions(&catalog, names.split(',').map(str::trim))?;
+            sight.check(&features, &catalog)?;
+            Some(features)
+        }
+        None => sight.all().map(<[usize]>::to_vec),
     };
     answer(&catalog, &service, path.into_inner(), features, as_of).await
 }
@@ -91,6 +99,7 @@ pub(super) async fn feature(
         return Err(ServiceError::NothingLoaded.into());
     }
     let position = position(&catalog, &name).map_err(ApiError::FeatureInPath)?;
+    guard::sight(&request, &catalog).check(&[position], &catalog)?;
     answer(&catalog, &service, entity, Some(vec![position]), as_of).await
 }
 
@@ -115,7 +124,8 @@ pub(super) async fn many(
 ) -> Result<HttpResponse, ApiError> {
     let body = body(&request, payload, BODY_LIMIT, &BODY_ROOM).await?;
     let catalog = service.catalog();
-    let batch = Batch::read(&serde_json::from_slice(&body)?, &catalog)?;
+    let sight = guard::sight(&request, &catalog);
+    let batch = Batch::read(&serde_json::from_slice(&body)?, &catalog)?.seen(&sight, &catalog)?;
     let inline = batch.rows.len() <= INLINE_ROWS && batch.rows.iter().all(|row| row.1.is_none());
     let out = if inline {
         batch.answer(&catalog, &service)?
@@ -204,6 +214,15 @@ impl Batch {
         Ok(Batch { rows, features })
     }
 
+    /// The same for whoever sees that much.
+    fn seen(mut self, sight: &Sight, catalog: &Catalog) -> Result<Batch, ServiceError> {
+        match &self.features {
+            Some(features) => sight.check(features, catalog)?,
+            None => self.features = sight.all().map(<[usize]>::to_vec),
+        }
+        Ok(self)
+    }
+
     fn answer(&self, catalog: &Catalog, service: &Service) -> Result<Vec<u8>, ApiError> {
         let features = self.features.as_deref();
         let rows = self.rows.iter();
@@ -288,6 +307,7 @@ mod tests {
             dtype: DType::Int,
             description: String::new(),
             is_value: true,
+            is_pii: false,
             max_age: None,
         };
         let features = [feature("age"), feature("income")];

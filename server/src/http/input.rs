@@ -263,6 +263,7 @@ mod tests {
             dtype: DType::Int,
             description: String::new(),
             is_value: true,
+            is_pii: false,
             max_age: None,
         };
         let features = [feature("age"), feature("purchases_7d")];

@@ -19,6 +19,7 @@ mod body; // the bytes of a body, within bounds
 mod input; // queries and bodies -> checked fields
 pub(crate) mod json; // answers -> bytes
 
+mod guard; // who may ask
 mod error; // refusals -> statuses and bodies
 pub mod schema; // the shapes, for the OpenAPI document
 

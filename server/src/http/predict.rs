@@ -6,10 +6,12 @@ use serde_json::Value as Json;
 use super::body::body;
 use super::error::ApiError;
 use super::features::{few_enough, off_thread};
+use super::guard;
 use super::input::{BODY_LIMIT, BODY_ROOM, Fields, key_name, position};
 use super::json::{ok, write_list, write_prediction, write_refusal};
 use super::schema;
 use super::subjects::INLINE_SUBJECTS;
+use crate::service::access::Sight;
 use crate::service::{Catalog, Prediction, Service, ServiceError, Subject, of_json, shown};
 
 /// Room for one prediction of JSON.
@@ -49,7 +51,25 @@ pub(super) async fn predict(
         })
         .await?
     };
-    Ok(ok(asked.answer(key_name(&catalog), found)?))
+    let sight = guard::sight(&request, &catalog);
+    let found = found
+        .into_iter()
+        .map(|found| Ok(seen(found?, &sight, &catalog)));
+    Ok(ok(asked.answer(key_name(&catalog), found.collect())?))
+}
+
+/// A prediction without the features that whoever asks may not read.
+fn seen(mut prediction: Prediction, sight: &Sight, catalog: &Catalog) -> Prediction {
+    if sight.all().is_some() {
+        let is_seen = |name: &str| {
+            catalog
+                .features
+                .position(name)
+                .is_some_and(|at| sight.shows(at))
+        };
+        prediction.features.retain(|(name, _)| is_seen(name));
+    }
+    prediction
 }
 
 /// A checked request.
@@ -174,6 +194,7 @@ mod tests {
             dtype,
             description: String::new(),
             is_value: true,
+            is_pii: false,
             max_age: None,
         };
         let features = [feature("age", DType::Int), feature("premium", DType::Bool)];

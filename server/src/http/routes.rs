@@ -3,11 +3,14 @@
 use std::time::Instant;
 
 use actix_web::dev::{HttpServiceFactory, Service as _};
-use actix_web::{HttpRequest, Resource, web};
+use actix_web::http::Method;
+use actix_web::{HttpRequest, Resource, ResponseError, Route, web};
 
 use super::error::ApiError;
+use super::guard::{self, Need};
 use super::{events, feast, features, health, inference, mlflow, openapi, predict, status};
 use crate::monitor::Metrics;
+use crate::service::access::Role;
 use crate::ui;
 
 /// For the answer to a path that is not there.
@@ -38,81 +41,104 @@ const ROUTES: [&str; 24] = [
     "GET /assets/{file}",
 ];
 
-/// Lays out the routes, each with its counters.
+const READ: Need = Need::Role(Role::Read);
+const WRITE: Need = Need::Role(Role::Write);
+const PREDICT: Need = Need::Role(Role::Predict);
+
+/// Lays out the routes, each with its counters and with what it asks of whoever comes.
 pub(super) fn configure(config: &mut web::ServiceConfig, metrics: &Metrics) {
     config.app_data(
         web::PathConfig::default()
             .error_handler(|error, _| ApiError::field("path", error.to_string()).into()),
     );
-    let get = |path: &'static str, route: fn() -> actix_web::Route| {
-        // HEAD is GET without the body, which actix leaves out by itself.
-        let head = route().method(actix_web::http::Method::HEAD);
-        let get = route().method(actix_web::http::Method::GET);
-        counted(
-            path,
-            web::resource(path).route(get).route(head),
-            "GET, HEAD",
-            metrics,
-        )
-    };
+    let mut routes = Routes { config, metrics };
+    own(&mut routes);
+    feast(&mut routes);
+    inference(&mut routes);
+    mlflow(&mut routes);
     config
-        .service(get("/", || web::route().to(ui::page)))
-        .service(get("/assets/{file}", || web::route().to(asset)))
-        .service(get("/features/{user_id}", || {
-            web::route().to(features::entity)
-        }))
-        .service(get("/features/{user_id}/{feature}", || {
-            web::route().to(features::feature)
-        }))
-        .service(get("/status", || web::route().to(status::status)))
-        .service(get("/health", || web::route().to(health::health)))
-        .service(get("/ready", || web::route().to(health::ready)))
-        .service(get("/metrics", || web::route().to(health::metrics)))
-        .service(get("/openapi.json", || web::route().to(openapi::json)))
-        .service(get("/docs", || web::route().to(openapi::docs)))
-        .service(get("/v2", || web::route().to(inference::server)))
-        .service(get("/v2/health/live", || web::route().to(inference::live)))
-        .service(get("/v2/health/ready", || {
-            web::route().to(inference::ready)
-        }))
-        .service(get("/v2/models/{model}", || {
-            web::route().to(inference::model)
-        }))
-        .service(get("/v2/models/{model}/ready", || {
-            web::route().to(inference::model_ready)
-        }))
-        .service(get("/v2/models/{model}/versions/{version}", || {
-            web::route().to(inference::model_version)
-        }))
-        .service(get("/v2/models/{model}/versions/{version}/ready", || {
-            web::route().to(inference::version_ready)
-        }))
-        .service(get("/ping", || web::route().to(mlflow::ping)))
-        .service(get("/version", || web::route().to(mlflow::version)));
-    let post = |path: &'static str, route: actix_web::Route| {
-        let route = route.method(actix_web::http::Method::POST);
-        counted(path, web::resource(path).route(route), "POST", metrics)
-    };
-    config
-        .service(post("/features", web::route().to(features::many)))
-        .service(post("/predict", web::route().to(predict::predict)))
-        .service(post("/events", web::route().to(events::send)))
-        .service(post(
-            "/get-online-features",
-            web::route().to(feast::online_features),
-        ))
-        .service(post("/push", web::route().to(feast::push)))
-        .service(post(
-            "/v2/models/{model}/infer",
-            web::route().to(inference::infer),
-        ))
-        .service(post(
-            "/v2/models/{model}/versions/{version}/infer",
-            web::route().to(inference::infer_version),
-        ))
-        .service(post("/invocations", web::route().to(mlflow::invocations)))
         .service(openapi::swagger())
         .default_service(web::to(nothing_here));
+}
+
+fn own(routes: &mut Routes<'_>) {
+    let to = web::route;
+    routes.get("/", READ, || to().to(ui::page));
+    routes.get("/assets/{file}", READ, || to().to(asset));
+    routes.get("/features/{user_id}", READ, || to().to(features::entity));
+    let feature = || to().to(features::feature);
+    routes.get("/features/{user_id}/{feature}", READ, feature);
+    routes.get("/status", READ, || to().to(status::status));
+    routes.get("/health", Need::Nothing, || to().to(health::health));
+    routes.get("/ready", Need::Nothing, || to().to(health::ready));
+    routes.get("/metrics", READ, || to().to(health::metrics));
+    routes.get("/openapi.json", READ, || to().to(openapi::json));
+    routes.get("/docs", READ, || to().to(openapi::docs));
+    routes.post("/features", READ, to().to(features::many));
+    routes.post("/predict", PREDICT, to().to(predict::predict));
+    routes.post("/events", WRITE, to().to(events::send));
+}
+
+fn feast(routes: &mut Routes<'_>) {
+    let to = web::route;
+    let online = to().to(feast::online_features);
+    routes.post("/get-online-features", READ, online);
+    routes.post("/push", WRITE, to().to(feast::push));
+}
+
+fn inference(routes: &mut Routes<'_>) {
+    let to = web::route;
+    routes.get("/v2", PREDICT, || to().to(inference::server));
+    routes.get("/v2/health/live", Need::Nothing, || {
+        to().to(inference::live)
+    });
+    let ready = || to().to(inference::ready);
+    routes.get("/v2/health/ready", Need::Nothing, ready);
+    let model = "/v2/models/{model}";
+    routes.get(model, PREDICT, || to().to(inference::model));
+    let ready = || to().to(inference::model_ready);
+    routes.get(&format!("{model}/ready"), PREDICT, ready);
+    let infer = to().to(inference::infer);
+    routes.post(&format!("{model}/infer"), PREDICT, infer);
+    let version = "/v2/models/{model}/versions/{version}";
+    routes.get(version, PREDICT, || to().to(inference::model_version));
+    let ready = || to().to(inference::version_ready);
+    routes.get(&format!("{version}/ready"), PREDICT, ready);
+    let infer = to().to(inference::infer_version);
+    routes.post(&format!("{version}/infer"), PREDICT, infer);
+}
+
+fn mlflow(routes: &mut Routes<'_>) {
+    let to = web::route;
+    routes.post("/invocations", PREDICT, to().to(mlflow::invocations));
+    routes.get("/ping", Need::Nothing, || to().to(mlflow::ping));
+    routes.get("/version", Need::Nothing, || to().to(mlflow::version));
+}
+
+/// Where routes are added.
+struct Routes<'a> {
+    config: &'a mut web::ServiceConfig,
+    metrics: &'a Metrics,
+}
+
+impl Routes<'_> {
+    fn get(&mut self, path: &str, need: Need, route: impl Fn() -> Route) {
+        // HEAD is GET without the body, which actix leaves out by itself.
+        let head = route().method(Method::HEAD);
+        let get = route().method(Method::GET);
+        let resource = web::resource(path).route(get).route(head);
+        self.add(path, resource, "GET, HEAD", need);
+    }
+
+    fn post(&mut self, path: &str, need: Need, route: Route) {
+        let resource = web::resource(path).route(route.method(Method::POST));
+        self.add(path, resource, "POST", need);
+    }
+
+    fn add(&mut self, path: &str, resource: Resource, allow: &'static str, need: Need) {
+        let counted = counted(path, resource, allow, need, self.metrics);
+        self.config.service(counted);
+    }
 }
 
 /// Adds what every resource has: an answer to other methods, and counters.
@@ -120,6 +146,7 @@ fn counted(
     template: &str,
     resource: Resource,
     allow: &'static str,
+    need: Need,
     metrics: &Metrics,
 ) -> impl HttpServiceFactory + use<> + 'static {
     let route = metrics.route(template);
@@ -132,9 +159,15 @@ fn counted(
         .wrap_fn(move |request, next| {
             let started = Instant::now();
             let route = route.clone();
-            let answer = next.call(request);
+            let answer = match guard::check(&request, need) {
+                Ok(()) => Ok(next.call(request)),
+                Err(refusal) => Err(request.into_response(refusal.error_response())),
+            };
             async move {
-                let answer = answer.await?;
+                let answer = match answer {
+                    Ok(answer) => answer.await?,
+                    Err(refusal) => refusal,
+                };
                 route.observe(answer.status().as_u16(), started.elapsed());
                 Ok(answer)
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::{App, HttpServer, web};
 use tokio::sync::watch;
 
+use super::guard::Reach;
 use super::openapi::Text;
 use super::routes;
 use crate::monitor::Metrics;
@@ -45,7 +46,12 @@ pub fn run(
     options: Options,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let state = State::new(service, metrics);
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    let addresses = addresses.collect::<io::Result<Vec<_>>>()?;
+    let reach = Reach {
+        is_loopback: addresses.iter().all(|address| address.ip().is_loopback()),
+    };
+    let state = State::new(service, metrics, reach);
     let mut stop = stop.clone();
     actix_web::rt::System::new().block_on(async move {
         let mut server = HttpServer::new(move || {
@@ -72,14 +78,16 @@ pub(super) struct State {
     service: web::Data<Service>,
     metrics: web::Data<Metrics>,
     document: web::Data<Text>,
+    reach: web::Data<Reach>,
 }
 
 impl State {
-    pub(super) fn new(service: &Service, metrics: &Arc<Metrics>) -> State {
+    pub(super) fn new(service: &Service, metrics: &Arc<Metrics>, reach: Reach) -> State {
         State {
             service: web::Data::new(service.clone()),
             metrics: web::Data::from(Arc::clone(metrics)),
             document: web::Data::new(Text::new()),
+            reach: web::Data::new(reach),
         }
     }
 
@@ -88,7 +96,8 @@ impl State {
         config
             .app_data(self.service.clone())
             .app_data(self.metrics.clone())
-            .app_data(self.document.clone());
+            .app_data(self.document.clone())
+            .app_data(self.reach.clone());
         routes::configure(config, &self.metrics);
     }
 }

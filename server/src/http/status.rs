@@ -94,6 +94,7 @@ mod tests {
             dtype: DType::Int,
             description: "in years".to_owned(),
             is_value: true,
+            is_pii: false,
             max_age: None,
         };
         let catalog = Catalog {

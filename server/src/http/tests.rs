@@ -5,6 +5,7 @@ use actix_web::http::Method;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use serde_json::Value as Json;
 
+use super::guard::Reach;
 use super::input::BODY_LIMIT;
 use super::server::State;
 use crate::testing::empty_service;
@@ -28,7 +29,11 @@ impl Answer {
 }
 
 async fn send(request: TestRequest) -> Answer {
-    let state = State::new(&empty_service(), &std::sync::Arc::default());
+    let state = State::new(
+        &empty_service(),
+        &std::sync::Arc::default(),
+        Reach::default(),
+    );
     let app = init_service(App::new().configure(|config| state.configure(config))).await;
     let answer = call_service(&app, request.to_request()).await;
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
@@ -171,7 +176,11 @@ async fn head_is_answered_like_get() {
 
 #[actix_web::test]
 async fn every_request_is_counted_under_its_template() {
-    let state = State::new(&empty_service(), &std::sync::Arc::default());
+    let state = State::new(
+        &empty_service(),
+        &std::sync::Arc::default(),
+        Reach::default(),
+    );
     let app = init_service(App::new().configure(|config| state.configure(config))).await;
     for path in ["/features/7", "/features/8?features=a"] {
         call_service(&app, TestRequest::get().uri(path).to_request()).await;

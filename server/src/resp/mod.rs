@@ -1,7 +1,8 @@
 //! The Redis door: bytes to commands, commands to the service, answers to bytes. RESP2 and
 //! RESP3. Called by `serve`, which hands in the listener and the stop signal.
 
-mod connection; // one client: read, execute what was read, flush once
+mod connection; // one client: read, have it answered, flush once
+mod exchange; // requests -> replies, without the socket
 pub mod listener; // accepts, counts clients, stops
 
 mod frame; // bytes -> arguments, in pieces as they arrive

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::service::Catalog;
+use crate::service::access::{Identity, Sight};
 use crate::service::keys::Watcher;
 
 use super::cursor::Cursors;
@@ -82,6 +84,28 @@ pub struct Session {
     /// Replies that the client wants to hear.
     pub(super) hears: Hears,
     pub(super) named: Named,
+    /// Who is connected, once a key was shown.
+    pub(super) login: Option<Login>,
+}
+
+/// Who showed a key, and when.
+#[derive(Clone, Debug)]
+pub(super) struct Login {
+    /// Of the keys by which they are known.
+    pub(super) epoch: u64,
+    pub(super) identity: Identity,
+    /// What they may see of a generation.
+    sight: Option<(u64, Arc<Sight>)>,
+}
+
+impl Login {
+    pub(super) fn new(epoch: u64, identity: Identity) -> Login {
+        Login {
+            epoch,
+            identity,
+            sight: None,
+        }
+    }
 }
 
 /// Which replies a client wants to hear, by `CLIENT REPLY`.
@@ -187,6 +211,7 @@ impl Server {
             watched: Vec::new(),
             hears: Hears::All,
             named: Named::default(),
+            login: None,
         })
     }
 
@@ -220,6 +245,17 @@ impl Session {
                 false
             }
         }
+    }
+
+    /// Which features may be seen; none means all.
+    pub(super) fn sight(&mut self, catalog: &Catalog) -> Option<Arc<Sight>> {
+        let login = self.login.as_mut()?;
+        let is_known = |(of, _): &(u64, Arc<Sight>)| *of == catalog.generation;
+        if !login.sight.as_ref().is_some_and(is_known) {
+            let sight = Sight::of(Some(&login.identity), catalog);
+            login.sight = Some((catalog.generation, Arc::new(sight)));
+        }
+        login.sight.as_ref().map(|(_, sight)| Arc::clone(sight))
     }
 
     /// Notes that the client is alive.

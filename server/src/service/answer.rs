@@ -88,6 +88,8 @@ pub struct CatalogFeature {
     pub description: String,
     /// Whether it is a value, which can be written, rather than an aggregate.
     pub is_value: bool,
+    /// Whether its group is tagged as personal.
+    pub is_pii: bool,
     /// The age beyond which it is null, if there is one.
     pub max_age: Option<Span>,
 }

@@ -21,6 +21,18 @@ pub enum ServiceError {
         /// The nearest name there is.
         nearest: Option<String>,
     },
+    /// The key that was shown may not see it.
+    #[error(
+        "key `{key}` may not read feature `{feature}`: group `{group}` is not among its groups"
+    )]
+    Hidden {
+        /// Name of the key.
+        key: String,
+        /// The feature asked for.
+        feature: String,
+        /// Its group.
+        group: String,
+    },
     /// Nothing was pushed yet.
     #[error("no features are loaded; run `granary build` and `granary push` (or `granary up`)")]
     NothingLoaded,
@@ -92,6 +104,12 @@ impl From<granary_storage::Error> for ServiceError {
             } => ServiceError::Unwritable(error.to_string()),
             error => ServiceError::Internal(error.to_string()),
         }
+    }
+}
+
+impl From<super::access::KeyFileError> for ServiceError {
+    fn from(error: super::access::KeyFileError) -> Self {
+        ServiceError::Internal(error.to_string())
     }
 }
 

@@ -147,6 +147,9 @@ impl Generation {
     }
 }
 
+/// The tag of groups that hold personal data.
+const PII: &str = "pii";
+
 fn catalog(generation: u64, serving: &Serving) -> Catalog {
     let features = serving.features.iter().map(|served| {
         let fold = &serving.groups[served.group].fold;
@@ -165,6 +168,7 @@ fn catalog(generation: u64, serving: &Serving) -> Catalog {
             is_value: feature.is_some_and(|feature| {
                 matches!(feature.kind, granary_registry::FeatureKind::Value { .. })
             }),
+            is_pii: group.is_some_and(|group| group.tags.iter().any(|tag| tag == PII)),
             max_age: group.and_then(|group| group.max_age),
         }
     });

@@ -1,6 +1,7 @@
 //! One function per use case. RESP and HTTP only translate; here it is decided. A command
 //! without a running server opens the same service on the same files.
 
+pub mod access; // who may do what
 mod answer; // what the use cases take and give back
 mod cell; // JSON values by the registry's types
 mod check; // the fields of a row -> an event that may be logged
@@ -71,6 +72,7 @@ struct Inner {
     store: OnlineStore,
     generation: RwLock<Option<Arc<Generation>>>,
     model: RwLock<Option<Arc<LoadedModel>>>,
+    access: access::Access,
     /// Requests whose events wait to be logged.
     waiting: Mutex<Vec<Request>>,
     writer: Mutex<Writer>,
@@ -110,6 +112,11 @@ impl Service {
             Some(generation) => generation.catalog.clone(),
             None => Arc::new(Catalog::unloaded(&self.inner.definition().registry)),
         }
+    }
+
+    /// Who may do what.
+    pub fn access(&self) -> &access::Access {
+        &self.inner.access
     }
 
     /// The generation served and a view of its rows.

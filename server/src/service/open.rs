@@ -11,6 +11,7 @@ use granary_storage::{
     DataDir, Kind, Log, LogOptions, LogReader, Offset, OnlineOptions, OnlineStore, Replayed,
 };
 
+use super::access::Access;
 use super::clock::WallClock;
 use super::definition::Definition;
 use super::error::ServiceError;
@@ -102,6 +103,7 @@ impl Service {
             store,
             generation: RwLock::new(generation),
             model: RwLock::new(None),
+            access: Access::open(data.api_keys())?,
             waiting: Mutex::new(Vec::new()),
             writer: Mutex::new(Writer { newest: clock }),
             log,

@@ -76,7 +76,9 @@ proptest! {
                 let mut shown = Value::Null;
                 let take = |value: granary_registry::ValueRef<'_>| shown = value.to_value();
                 fold.show(slot, encoded, &reading, as_of, &mut floats, take).unwrap();
-                prop_assert_eq!(shown, fold.value(slot, &state, as_of));
+                // As text, in which NaN is itself and every other number has digits of its own.
+                let decoded = fold.value(slot, &state, as_of);
+                prop_assert_eq!(format!("{shown:?}"), format!("{decoded:?}"));
             }
         }
     }

@@ -17,6 +17,7 @@ use self::request::Asked;
 use super::body::body;
 use super::error::ApiError;
 use super::features::off_thread;
+use super::guard;
 use super::input::{BODY_LIMIT, BODY_ROOM};
 use super::json::ok;
 use crate::service::{ReadMemory, Service};
@@ -47,6 +48,7 @@ pub(super) async fn online_features(
     let body = body(&request, payload, BODY_LIMIT, &BODY_ROOM).await?;
     let catalog = service.catalog();
     let asked = Asked::read(&serde_json::from_slice(&body)?, &catalog)?;
+    guard::sight(&request, &catalog).check(&asked.features, &catalog)?;
     let is_long = asked.keys.len() * asked.features.len() > INLINE_CELLS;
     let read = move || {
         let mut memory = ReadMemory::default();

@@ -12,6 +12,7 @@ pub enum ConnectionCommand<'a> {
     Hello(Hello<'a>),
     Auth {
         user: Option<&'a [u8]>,
+        password: &'a [u8],
     },
     Select(i64),
     Quit,
@@ -41,8 +42,8 @@ pub enum ConnectionCommand<'a> {
 pub struct Hello<'a> {
     /// None leaves the protocol as it is.
     pub protocol: Option<Protocol>,
-    /// The user to log in.
-    pub user: Option<&'a [u8]>,
+    /// The user to log in, and the password.
+    pub login: Option<(&'a [u8], &'a [u8])>,
     /// The connection's name from now on.
     pub name: Option<&'a [u8]>,
 }
@@ -159,7 +160,11 @@ fn auth<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> 
         3 => Some(at(arguments, 1)),
         _ => return Err(Refusal::Syntax),
     };
-    Ok(Command::Connection(ConnectionCommand::Auth { user }))
+    let password = at(arguments, arguments.len() - 1);
+    Ok(Command::Connection(ConnectionCommand::Auth {
+        user,
+        password,
+    }))
 }
 
 fn hello<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal> {
@@ -177,7 +182,7 @@ fn hello<'a>(_: &Spec, arguments: Arguments<'a>) -> Result<Command<'a>, Refusal>
     while let Some(option) = arguments.get(next) {
         let more = arguments.len() - next - 1;
         if option.eq_ignore_ascii_case(b"auth") && more >= 2 {
-            hello.user = arguments.get(next + 1);
+            hello.login = Some((at(arguments, next + 1), at(arguments, next + 2)));
             next += 3;
         } else if option.eq_ignore_ascii_case(b"setname") && more >= 1 {
             hello.name = arguments.get(next + 1);

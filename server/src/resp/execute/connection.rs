@@ -1,11 +1,13 @@
 //! Does the commands about the connection itself. Called by `execute`.
 
 use super::Context;
+use super::permit::log_in;
 use super::transaction::unwatch;
 use crate::resp::command::ConnectionCommand;
 use crate::resp::command::connection::{Attribute, Hello, Kill, Reply as Switch};
 use crate::resp::session::{Client, Hears};
 use crate::resp::{Protocol, Reply, Session};
+use crate::service::access::Access;
 
 /// The Redis release whose behaviour clients may expect; they compare it.
 pub(super) const REDIS_VERSION: &str = "8.0.0";
@@ -15,14 +17,17 @@ pub(super) fn execute(command: &ConnectionCommand<'_>, context: &mut Context<'_,
         context.session.queue = None;
         unwatch(context);
     }
+    let access = context.service.access();
     let session = &mut *context.session;
     match command {
         ConnectionCommand::Ping(None) => Reply::Simple("PONG"),
         ConnectionCommand::Ping(Some(text)) | ConnectionCommand::Echo(text) => {
             Reply::Bulk(text.to_vec())
         }
-        ConnectionCommand::Hello(hello) => greet(hello, session),
-        ConnectionCommand::Auth { user } => authenticate(*user).unwrap_or_else(|error| error),
+        ConnectionCommand::Hello(hello) => greet(hello, session, access),
+        ConnectionCommand::Auth { user, password } => {
+            log_in(session, access, *user, password).map_or_else(|error| error, |()| Reply::OK)
+        }
         ConnectionCommand::Select(0) | ConnectionCommand::ClientNothing => Reply::OK,
         ConnectionCommand::Select(_) => Reply::Error("ERR DB index is out of range".to_owned()),
         ConnectionCommand::Quit => {
@@ -32,6 +37,7 @@ pub(super) fn execute(command: &ConnectionCommand<'_>, context: &mut Context<'_,
         ConnectionCommand::Reset => {
             session.speak(Protocol::Resp2);
             session.hears = Hears::All;
+            session.login = None;
             session.client.rename(|names| names.name.clear());
             Reply::Simple("RESET")
         }
@@ -82,11 +88,18 @@ const HELP: [&str; 14] = [
     "    Print this help.",
 ];
 
-fn greet(hello: &Hello<'_>, session: &mut Session) -> Reply {
-    if let Some(user) = hello.user
-        && let Err(error) = authenticate(Some(user))
+fn greet(hello: &Hello<'_>, session: &mut Session, access: &Access) -> Reply {
+    if let Some((user, password)) = hello.login
+        && let Err(error) = log_in(session, access, Some(user), password)
     {
         return error;
+    }
+    if access.is_required() && session.login.is_none() {
+        return Reply::error(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
+             select the RESP protocol version at the same time",
+        );
     }
     if let Some(name) = hello.name
         && let Err(error) = set_name(session, name)
@@ -111,22 +124,6 @@ fn greet(hello: &Hello<'_>, session: &mut Session) -> Reply {
         ("modules", Reply::Array(Vec::new())),
     ];
     Reply::Map(pairs.map(|(name, value)| (Reply::text(name), value)).into())
-}
-
-/// No password is configured: as in Redis, the default user needs none, and `AUTH password`
-/// alone is taken for a mistake in the client's settings.
-fn authenticate(user: Option<&[u8]>) -> Result<Reply, Reply> {
-    match user {
-        Some(b"default") => Ok(Reply::OK),
-        Some(_) => Err(Reply::Error(
-            "WRONGPASS invalid username-password pair or user is disabled.".to_owned(),
-        )),
-        None => Err(Reply::Error(
-            "ERR AUTH <password> called without any password configured for the default user. \
-             Are you sure your configuration is correct?"
-                .to_owned(),
-        )),
-    }
 }
 
 /// The name as text, if it fits on one line of `CLIENT LIST` without breaking its columns.

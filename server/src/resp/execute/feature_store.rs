@@ -6,6 +6,7 @@ use granary_registry::{Value, nearest};
 use super::{Context, entity_key, refuse};
 use crate::resp::Reply;
 use crate::resp::command::{FeatureRead, FeatureStoreCommand};
+use crate::service::access::{Identity, Sight};
 use crate::service::{Catalog, FeatureRow, Lookup, Prediction, Service, ServiceError, Subject};
 
 pub(super) fn execute(
@@ -16,7 +17,10 @@ pub(super) fn execute(
         FeatureStoreCommand::Read(read) if read.as_of.is_some() => {
             Reply::error("ERR ASOF is not taken in a transaction: it may have to read the log")
         }
-        FeatureStoreCommand::Read(read) => answer(read, context.service),
+        FeatureStoreCommand::Read(read) => {
+            let identity = context.session.login.as_ref().map(|login| &login.identity);
+            answer(read, context.service, identity)
+        }
         FeatureStoreCommand::Predict(key) => {
             let key = entity_of(context.catalog, &String::from_utf8_lossy(key))?;
             let subject = Subject {
@@ -34,17 +38,28 @@ pub(super) fn execute(
 }
 
 /// The features that a read asks for, by name and with nulls; none for an entity without a row.
-pub(in crate::resp) fn answer(read: &FeatureRead, service: &Service) -> Reply {
-    rows(read, service).unwrap_or_else(|error| refuse(&error))
+pub(in crate::resp) fn answer(
+    read: &FeatureRead,
+    service: &Service,
+    identity: Option<&Identity>,
+) -> Reply {
+    rows(read, service, identity).unwrap_or_else(|error| refuse(&error))
 }
 
-fn rows(read: &FeatureRead, service: &Service) -> Result<Reply, ServiceError> {
+fn rows(
+    read: &FeatureRead,
+    service: &Service,
+    identity: Option<&Identity>,
+) -> Result<Reply, ServiceError> {
     let catalog = service.catalog();
     let places = read.features.iter().map(|name| place(&catalog, name));
     let places = places.collect::<Result<Vec<usize>, _>>()?;
     let keys = read.keys.iter().map(|key| entity_of(&catalog, key));
     let keys = keys.collect::<Result<Vec<String>, _>>()?;
-    let features = (!places.is_empty()).then_some(&places[..]);
+    let sight = Sight::of(identity, &catalog);
+    sight.check(&places, &catalog)?;
+    let named = (!places.is_empty()).then_some(&places[..]);
+    let features = named.or(sight.all());
     let lookups = keys.iter().map(|key| Lookup {
         key,
         features,
@@ -55,7 +70,7 @@ fn rows(read: &FeatureRead, service: &Service) -> Result<Reply, ServiceError> {
     let mut replies = Vec::with_capacity(keys.len());
     for found in service.features_of(&lookups)? {
         replies.push(match found {
-            Ok(row) => shown(row, features.is_none()),
+            Ok(row) => shown(row, named.is_none()),
             Err(ServiceError::UnknownEntity { .. }) => Reply::Null,
             Err(error) => return Err(error),
         });

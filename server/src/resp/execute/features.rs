@@ -8,7 +8,8 @@ use crate::resp::command::HashCommand;
 use crate::resp::command::hash::{Draw, HashRead};
 use crate::resp::glob::matches;
 use crate::resp::{Arguments, Protocol, Reply, Writer};
-use crate::service::ServiceError;
+use crate::service::access::Sight;
+use crate::service::{Catalog, ServiceError};
 
 /// What of a row is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,8 @@ fn row(
     } else {
         1
     };
+    let sight = context.session.sight(context.catalog);
+    let seen = sight.as_ref().and_then(|sight| sight.all());
     let (writer, labels) = (&mut *context.writer, &mut *context.labels);
     labels.renew(context.catalog);
     let features = &context.catalog.features;
@@ -103,7 +106,7 @@ fn row(
     if let Some(key) = entity_key(context.catalog, key)
         && let Some(reader) = context.reader
     {
-        reader.show(key, None, |shown| {
+        reader.show(key, seen, |shown| {
             shown.each(|at, value| {
                 if value.is_null() || !fits(&features[at].name) {
                     return;
@@ -132,11 +135,13 @@ fn look<T>(
     name: &[u8],
     mut take: impl FnMut(ValueRef<'_>, &mut Writer) -> T,
 ) -> Result<Option<T>, ServiceError> {
+    let sight = context.session.sight(context.catalog);
     let writer = &mut *context.writer;
     if let Some(at) = context.catalog.features.position(name)
         && let Some(key) = entity_key(context.catalog, key)
         && let Some(reader) = context.reader
     {
+        check(sight.as_deref(), &[at], context.catalog)?;
         let mut taken = None;
         reader.show(key, Some(&[at]), |shown| {
             shown.each(|_, value| taken = Some(take(value, writer)))
@@ -148,10 +153,12 @@ fn look<T>(
 
 /// How many features are there; none if the entity has no row.
 fn length(context: &mut Context<'_, '_>, key: &[u8]) -> Result<Option<i64>, ServiceError> {
+    let sight = context.session.sight(context.catalog);
+    let seen = sight.as_ref().and_then(|sight| sight.all());
     let (Some(key), Some(reader)) = (entity_key(context.catalog, key), &mut context.reader) else {
         return Ok(None);
     };
-    reader.show(key, None, |shown| {
+    reader.show(key, seen, |shown| {
         let mut length = 0;
         shown.each(|_, value| length += i64::from(!value.is_null()))?;
         Ok(length)
@@ -165,6 +172,7 @@ fn fields(
     arguments: Arguments<'_>,
 ) -> Result<Reply, ServiceError> {
     let (protocol, catalog) = (context.session.protocol, context.catalog);
+    let sight = context.session.sight(catalog);
     let writer = &mut *context.writer;
     let Named { places, known } = &mut context.session.named;
     places.clear();
@@ -175,6 +183,7 @@ fn fields(
     );
     known.clear();
     known.extend(places.iter().flatten());
+    check(sight.as_deref(), known, catalog)?;
     writer.array(places.len());
     if let Some(key) = entity_key(catalog, key)
         && let Some(reader) = context.reader
@@ -205,12 +214,14 @@ fn fields(
 }
 
 fn drawn(context: &mut Context<'_, '_>, key: &[u8], draw: Draw) -> Result<Reply, ServiceError> {
+    let sight = context.session.sight(context.catalog);
+    let seen = sight.as_ref().and_then(|sight| sight.all());
     let features = &context.catalog.features;
     let mut pairs = Vec::new();
     if let Some(key) = entity_key(context.catalog, key)
         && let Some(reader) = context.reader
     {
-        reader.show(key, None, |shown| {
+        reader.show(key, seen, |shown| {
             shown.each(|at, value| {
                 if !value.is_null() {
                     let name = Reply::text(&*features[at].name);
@@ -230,4 +241,9 @@ pub(super) fn is_there(
 ) -> Result<bool, ServiceError> {
     let found = look(context, key, name, |value, _| !value.is_null())?;
     Ok(found.unwrap_or(false))
+}
+
+/// Refuses features that whoever is connected may not see.
+fn check(sight: Option<&Sight>, features: &[usize], catalog: &Catalog) -> Result<(), ServiceError> {
+    sight.map_or(Ok(()), |sight| sight.check(features, catalog))
 }

@@ -10,6 +10,7 @@ mod hash_write; // HSET, HDEL …
 mod info; // the text of INFO
 mod keys; // EXISTS, DEL, RENAME …
 mod numbers; // sums of INCRBY, HINCRBYFLOAT …
+pub(super) mod permit; // who may do which command
 mod random; // HRANDFIELD
 mod protect; // keeps writes off rows of features
 mod scan; // SCAN, KEYS
@@ -106,6 +107,7 @@ pub(super) fn refuse(error: &ServiceError) -> Reply {
         | ServiceError::ModelMismatch { .. }
         | ServiceError::BadInput { .. }
         | ServiceError::FutureEvent { .. } => "ERR",
+        ServiceError::Hidden { .. } => "NOPERM",
         ServiceError::Busy(_) => "TRYAGAIN",
         ServiceError::Unwritable(_) => "MISCONF",
         ServiceError::Internal(_) => {
