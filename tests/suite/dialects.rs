@@ -2,13 +2,11 @@
 //! `/predict` say.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::{env, path};
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::support::{Home, Server};
+use crate::support::{Home, Server, client, python};
 
 const SEED: u32 = 11;
 
@@ -349,21 +347,11 @@ fn refusals(server: &Server, model: &str, keys: &[String]) {
     assert_eq!(body["message"], "row 1 has 0 values, there are 1 columns");
 }
 
-/// A Python that has Feast, if there is one.
-fn python() -> Option<PathBuf> {
-    let python = env::var_os("GRANARY_PYTHON").unwrap_or_else(|| "python3".into());
-    let found = Command::new(&python).args(["-c", "import feast"]).output();
-    let found = found.is_ok_and(|output| output.status.success());
-    assert!(
-        found || env::var_os("GRANARY_REQUIRE_CLIENTS").is_none(),
-        "no Feast: `pip install feast`, and name the interpreter in GRANARY_PYTHON"
-    );
-    found.then(|| python.into())
-}
-
 #[test]
 fn an_unmodified_feast_client_reads_from_here() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("feast") else {
+        return;
+    };
     let home = Home::with_demo(40, SEED);
     let server = home.serve();
     let keys = users(&server, 3);
@@ -375,9 +363,8 @@ fn an_unmodified_feast_client_reads_from_here() {
         "view": {"features": ["nope:x"], "entity_rows": rows(&[&keys[0]])},
         "full": {"features": ["user_profile_features:age"], "entity_rows": rows(&[&keys[1]]), "full_feature_names": true},
     });
-    let script = path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/feast_client.py");
-    let mut client = Command::new(python)
-        .arg(script)
+    let mut asking = Command::new(python)
+        .arg(client("feast_client.py"))
         .arg(format!("http://{}", server.http))
         .arg(home.data())
         .env("FEAST_USAGE", "False")
@@ -385,10 +372,10 @@ fn an_unmodified_feast_client_reads_from_here() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut input = client.stdin.take().unwrap();
+    let mut input = asking.stdin.take().unwrap();
     input.write_all(questions.to_string().as_bytes()).unwrap();
     drop(input);
-    let output = client.wait_with_output().unwrap();
+    let output = asking.wait_with_output().unwrap();
     assert!(output.status.success());
     let answers: Map<String, Json> = serde_json::from_slice(&output.stdout).unwrap();
     let message = "Feature view nope does not exist in project churn";

@@ -1,7 +1,7 @@
 //! An oracle of other hands: what `granary sql` prints is run in DuckDB, and every value is
 //! held against the training set.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
@@ -9,23 +9,10 @@ use serde_json::Value as Json;
 
 use crate::agreement::{Dice, iso};
 use crate::oracle::Raw;
-use crate::support::Home;
+use crate::support::{Home, python};
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
-
-/// A Python that has DuckDB, if there is one. CI sets `GRANARY_REQUIRE_CLIENTS`, so that it is
-/// not left out there by accident.
-fn python() -> Option<PathBuf> {
-    let python = env::var_os("GRANARY_PYTHON").unwrap_or_else(|| "python3".into());
-    let found = Command::new(&python).args(["-c", "import duckdb"]).output();
-    let found = found.is_ok_and(|output| output.status.success());
-    assert!(
-        found || env::var_os("GRANARY_REQUIRE_CLIENTS").is_none(),
-        "no DuckDB: `pip install duckdb`, and name the interpreter in GRANARY_PYTHON"
-    );
-    found.then(|| python.into())
-}
 
 /// Rows at events, at the ends of the windows that hold them, at hops, and anywhere.
 fn spine(raw: &Raw, rows: usize, seed: u64) -> String {
@@ -77,7 +64,7 @@ fn rows() -> usize {
 
 #[test]
 fn every_value_is_that_of_duckdb() {
-    let Some(python) = python() else {
+    let Some(python) = python("duckdb") else {
         eprintln!("left out: no Python with duckdb");
         return;
     };

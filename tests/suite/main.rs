@@ -11,6 +11,7 @@ mod agreement; // RESP = HTTP = command line = the raw tables, now and in the pa
 mod arrows; // the architecture, held against manifests, sources and ARCHITECTURE.md
 mod browser; // the page in headless Chromium
 mod building; // builds that go on from the one before
+mod clients; // Redis clients of other languages
 mod cli; // exit codes, skipped stages, errors that say what to do
 mod crash; // kill -9 at any moment
 mod datasets; // ranges, what was known when, versions made again

@@ -1,6 +1,7 @@
 //! A data directory of its own for every test, the command line over it, and a server that
 //! is stopped when the test ends.
 
+use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -185,6 +186,28 @@ pub(crate) fn agent() -> ureq::Agent {
         .http_status_as_error(false)
         .build()
         .into()
+}
+
+/// A Python that has these modules, separated by commas, if there is one. CI sets
+/// `GRANARY_REQUIRE_CLIENTS`, so that none is left out there by accident.
+pub(crate) fn python(modules: &str) -> Option<PathBuf> {
+    let python = env::var_os("GRANARY_PYTHON").unwrap_or_else(|| "python3".into());
+    let found = Command::new(&python)
+        .args(["-c", &format!("import {modules}")])
+        .output();
+    let found = found.is_ok_and(|output| output.status.success());
+    assert!(
+        found || env::var_os("GRANARY_REQUIRE_CLIENTS").is_none(),
+        "no {modules}: install it with pip, and name the interpreter in GRANARY_PYTHON"
+    );
+    found.then(|| python.into())
+}
+
+/// A program in `tests/clients/`.
+pub(crate) fn client(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("clients")
+        .join(name)
 }
 
 fn answer(mut response: ureq::http::Response<ureq::Body>) -> (u16, Json) {
