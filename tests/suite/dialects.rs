@@ -90,6 +90,7 @@ fn feast_gets_columns_of_what_features_says() {
             }
         }
     }
+    counted(&server, keys.len() * 9, references.len());
     // A feature service is the list of its features, and full names say their group's.
     let asked = json!({
         "entities": {"user_id": [keys[0]]}, "feature_service": "churn",
@@ -110,6 +111,32 @@ fn feast_gets_columns_of_what_features_says() {
         "user_review_features",
     ];
     assert_eq!(views, wanted);
+}
+
+/// Feast's own counters, after one request for so many values of the profile.
+fn counted(server: &Server, profile: usize, features: usize) {
+    let url = format!("http://{}/metrics", server.http);
+    let mut response = crate::support::agent().get(url).call().unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    let value = |start: &str| {
+        let line = text.lines().find(|line| line.starts_with(start));
+        let line = line.unwrap_or_else(|| panic!("{start} is not in\n{text}"));
+        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
+    };
+    let view = r#"feast_online_features_status_total{feature_view="user_profile_features",status="#;
+    let present = value(&format!("{view}\"PRESENT\"}}"));
+    assert_eq!(
+        present + value(&format!("{view}\"NOT_FOUND\"}}")),
+        profile as f64
+    );
+    let answered =
+        r#"feast_feature_server_request_total{endpoint="/get-online-features",status="success"}"#;
+    assert_eq!(value(answered), 1.0);
+    assert!((11..=50).contains(&features));
+    let latency = r#"feast_feature_server_request_latency_seconds_count{endpoint="/get-online-features",feature_count="11-50",feature_view_count="3"}"#;
+    assert_eq!(value(latency), 1.0);
+    assert_eq!(value("feast_online_features_request_total"), 1.0);
+    assert!(value("feast_feature_freshness_seconds{") >= 0.0);
 }
 
 #[test]

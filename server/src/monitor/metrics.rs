@@ -8,12 +8,13 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::feast::FeastMetrics;
 use super::status::write_status;
 use crate::service::Status;
 
 /// Upper ends of the latency buckets in seconds: online reads take tens of microseconds,
 /// answers from the log up to seconds.
-const BUCKETS: [f64; 16] = [
+pub(super) const BUCKETS: [f64; 16] = [
     50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3,
     1.0, 2.5, 10.0,
 ];
@@ -27,6 +28,8 @@ pub struct Metrics {
     registry: Registry,
     http_requests: IntCounterVec,
     http_latency: HistogramVec,
+    /// Of Feast's dialect.
+    pub feast: FeastMetrics,
     /// RESP connections at the moment.
     pub resp_clients: IntGauge,
     /// RESP connections accepted.
@@ -93,6 +96,7 @@ impl Metrics {
             .register(Box::new(resp_clients.clone()))
             .expect(VALID);
         Metrics {
+            feast: FeastMetrics::new(&registry),
             resp_clients,
             resp_connections: counter(
                 "granary_resp_connections_total",
@@ -140,7 +144,7 @@ impl Default for Metrics {
     }
 }
 
-const VALID: &str = "the names above are valid and each is there once";
+pub(super) const VALID: &str = "the names above are valid and each is there once";
 
 impl RouteMetrics {
     /// Counts one answer.

@@ -87,10 +87,10 @@ pub(super) fn write_status(out: &mut String, status: &Status) -> fmt::Result {
         "Lines of tailed files written to bad_rows instead of taken.",
         status.tail_bad_lines,
     )?;
-    write_groups(out, &status.groups)
+    write_groups(out, &status.groups, &status.project)
 }
 
-fn write_groups(out: &mut String, groups: &[GroupStatus]) -> fmt::Result {
+fn write_groups(out: &mut String, groups: &[GroupStatus], project: &str) -> fmt::Result {
     let name = "granary_group_rows";
     head(out, name, "gauge", "Rows of the pushed version.")?;
     for group in groups {
@@ -108,6 +108,18 @@ fn write_groups(out: &mut String, groups: &[GroupStatus]) -> fmt::Result {
             writeln!(
                 out,
                 "{name}{{group=\"{}\"}} {}",
+                group.name,
+                age as f64 / 1e6
+            )?;
+        }
+    }
+    let name = "feast_feature_freshness_seconds";
+    head(out, name, "gauge", "The same under Feast's name.")?;
+    for group in groups {
+        if let Some(age) = group.age {
+            writeln!(
+                out,
+                "{name}{{feature_view=\"{}\",project=\"{project}\"}} {}",
                 group.name,
                 age as f64 / 1e6
             )?;

@@ -203,6 +203,8 @@ impl fmt::Display for Place {
 /// The state of the server for people and probes.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
+    /// Name of the project.
+    pub project: String,
     /// Whether features are loaded.
     pub ready: bool,
     /// Why not, or what is due (a build, a push).

@@ -19,6 +19,7 @@ impl Service {
         let (answers_logged, answers_dropped) = self.sampled();
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Status {
+            project: self.catalog().project.clone(),
             ready: generation.is_some(),
             notes: self.notes(generation.as_deref()),
             generation: generation

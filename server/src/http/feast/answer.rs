@@ -5,11 +5,15 @@ use granary_registry::{EventTime, Span, ValueRef};
 
 use super::request::Asked;
 use crate::http::json::{write_string, write_value};
+use crate::monitor::FeastMetrics;
 use crate::resp::text::write_display;
 use crate::service::{Catalog, Reader, ServiceError};
 
 /// The instant that is told where there is none.
 const NEVER: EventTime = EventTime(0);
+
+/// What Feast calls the states of a value.
+const STATUSES: [&str; 3] = ["PRESENT", "NOT_FOUND", "OUTSIDE_MAX_AGE"];
 
 /// Room for what is told of one cell.
 const CELL: usize = 48;
@@ -21,6 +25,8 @@ pub(super) struct Answer {
 
 #[derive(Default)]
 struct Column {
+    /// By position in [`STATUSES`], how many values have it.
+    counts: [u64; STATUSES.len()],
     values: Vec<u8>,
     statuses: Vec<u8>,
     times: Vec<u8>,
@@ -41,6 +47,9 @@ impl Column {
                 written.expect("numbers have a JSON form and a Vec takes it");
             }
             value => write_value(&mut self.values, value),
+        }
+        if let Some(at) = STATUSES.iter().position(|held| *held == status) {
+            self.counts[at] += 1;
         }
         write_string(&mut self.statuses, status);
         self.times.push(b'"');
@@ -67,6 +76,7 @@ impl Answer {
     ) -> Result<Answer, ServiceError> {
         let room = || Vec::with_capacity(CELL * asked.keys.len());
         let column = |_: &usize| Column {
+            counts: Default::default(),
             values: room(),
             statuses: room(),
             times: room(),
@@ -96,6 +106,24 @@ impl Answer {
         Ok(Answer { columns })
     }
 
+    /// Counts the values of each feature view by their status.
+    pub(super) fn count(&self, asked: &Asked, catalog: &Catalog, metrics: &FeastMetrics) {
+        for view in asked.views(catalog) {
+            let columns = asked.features.iter().zip(&self.columns);
+            let of_view = columns.filter(|(at, _)| *catalog.features[**at].group == *view);
+            let mut counts = [0; STATUSES.len()];
+            for (_, column) in of_view {
+                for (all, more) in counts.iter_mut().zip(column.counts) {
+                    *all += more;
+                }
+            }
+            let found = STATUSES.iter().zip(counts).filter(|(_, count)| *count > 0);
+            for (status, count) in found {
+                metrics.status(view, status, count);
+            }
+        }
+    }
+
     pub(super) fn into_json(self, asked: &Asked, catalog: &Catalog) -> Vec<u8> {
         let mut keys = Column::default();
         for key in &asked.keys {
@@ -120,13 +148,7 @@ impl Answer {
         separated(&mut out, names, |out, name| write_string(out, &name));
         out.push(b']');
         if asked.lists_views {
-            let mut views: Vec<&str> = Vec::new();
-            for &at in &asked.features {
-                let view = &*catalog.features[at].group;
-                if !views.contains(&view) {
-                    views.push(view);
-                }
-            }
+            let views = asked.views(catalog);
             out.extend_from_slice(b",\"feature_view_metadata\":[");
             separated(&mut out, views, |out, view| {
                 out.extend_from_slice(b"{\"name\":");

@@ -9,6 +9,8 @@ pub(super) mod schema; // the shapes, for the OpenAPI document
 
 pub(super) use push::{__path_push, push};
 
+use std::time::Instant;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use self::answer::Answer;
@@ -20,7 +22,10 @@ use super::features::off_thread;
 use super::guard;
 use super::input::{BODY_LIMIT, BODY_ROOM};
 use super::json::ok;
+use crate::monitor::Metrics;
 use crate::service::{ReadMemory, Service};
+
+const ONLINE: &str = "/get-online-features";
 
 /// Cells of an answer, entities times features, that take long enough for another thread.
 const INLINE_CELLS: usize = 1 << 14;
@@ -44,21 +49,44 @@ pub(super) async fn online_features(
     request: HttpRequest,
     payload: web::Payload,
     service: web::Data<Service>,
+    metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, FeastError> {
-    let body = body(&request, payload, BODY_LIMIT, &BODY_ROOM).await?;
+    let began = Instant::now();
+    let mut counts = None;
+    let answered = answer(&request, payload, service, &metrics, &mut counts).await;
+    metrics
+        .feast
+        .request(ONLINE, began, answered.is_ok(), counts);
+    Ok(ok(answered?))
+}
+
+/// The answer as JSON; `counts` becomes how many features of how many views were asked for.
+async fn answer(
+    request: &HttpRequest,
+    payload: web::Payload,
+    service: web::Data<Service>,
+    metrics: &web::Data<Metrics>,
+    counts: &mut Option<(usize, usize)>,
+) -> Result<Vec<u8>, FeastError> {
+    let body = body(request, payload, BODY_LIMIT, &BODY_ROOM).await?;
     let catalog = service.catalog();
     let asked = Asked::read(&serde_json::from_slice(&body)?, &catalog)?;
-    guard::sight(&request, &catalog).check(&asked.features, &catalog)?;
+    *counts = Some((asked.features.len(), asked.views(&catalog).len()));
+    guard::sight(request, &catalog).check(&asked.features, &catalog)?;
     let is_long = asked.keys.len() * asked.features.len() > INLINE_CELLS;
+    let metrics = metrics.clone();
     let read = move || {
+        let began = Instant::now();
         let mut memory = ReadMemory::default();
         let mut reader = service.reader(&mut memory)?;
-        Ok::<_, ApiError>(Answer::read(&asked, &catalog, &mut reader)?.into_json(&asked, &catalog))
+        let answer = Answer::read(&asked, &catalog, &mut reader)?;
+        metrics.feast.online(asked.keys.len(), began.elapsed());
+        answer.count(&asked, &catalog, &metrics.feast);
+        Ok::<_, ApiError>(answer.into_json(&asked, &catalog))
     };
-    let answer = if is_long {
+    Ok(if is_long {
         off_thread(read).await?
     } else {
         read()?
-    };
-    Ok(ok(answer))
+    })
 }

@@ -1,6 +1,8 @@
 //! `POST /push`: the columns of a frame to events of the source that the push source names. Called
 //! by `routes`.
 
+use std::time::Instant;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::value::RawValue;
@@ -11,7 +13,10 @@ use super::schema;
 use crate::http::body::body;
 use crate::http::features::off_thread;
 use crate::http::input::{BODY_LIMIT, BODY_ROOM};
+use crate::monitor::Metrics;
 use crate::service::{Gate, Service};
+
+const PUSH: &str = "/push";
 
 /// The column of instants in every frame of Feast's.
 const EVENT_TIMESTAMP: &str = "event_timestamp";
@@ -37,8 +42,21 @@ pub(in crate::http) async fn push(
     request: HttpRequest,
     payload: web::Payload,
     service: web::Data<Service>,
+    metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, FeastError> {
-    let body = body(&request, payload, BODY_LIMIT, &BODY_ROOM).await?;
+    let began = Instant::now();
+    let taken = take(&request, payload, service, &metrics).await;
+    metrics.feast.request(PUSH, began, taken.is_ok(), None);
+    taken.map(|()| HttpResponse::Ok().finish())
+}
+
+async fn take(
+    request: &HttpRequest,
+    payload: web::Payload,
+    service: web::Data<Service>,
+    metrics: &Metrics,
+) -> Result<(), FeastError> {
+    let body = body(request, payload, BODY_LIMIT, &BODY_ROOM).await?;
     let pushed: Json = serde_json::from_slice(&body)?;
     let pushed = serde_json::from_value::<Pushed>(pushed)
         .map_err(|error| FeastError::wrong(&[], error.to_string()))?;
@@ -60,13 +78,15 @@ pub(in crate::http) async fn push(
         );
         return Err(FeastError::wrong(&["to"], said));
     }
+    let source = gate.source().to_owned();
     let events = events(pushed.df, &gate)?;
     off_thread(move || {
         let events: Vec<&RawValue> = events.iter().map(|event| &**event).collect();
         Ok(service.ingest(Some(gate.source()), &events)?)
     })
     .await?;
-    Ok(HttpResponse::Ok().finish())
+    metrics.feast.push(&source, &pushed.to);
+    Ok(())
 }
 
 /// What a client sends; what else it says changes nothing here.

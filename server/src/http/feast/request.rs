@@ -36,6 +36,18 @@ impl Asked {
         })
     }
 
+    /// The groups of the features, each once.
+    pub(super) fn views<'c>(&self, catalog: &'c Catalog) -> Vec<&'c str> {
+        let mut views: Vec<&str> = Vec::new();
+        for &at in &self.features {
+            let view = &*catalog.features[at].group;
+            if !views.contains(&view) {
+                views.push(view);
+            }
+        }
+        views
+    }
+
     /// How a feature is called in the answer.
     pub(super) fn name(&self, catalog: &Catalog, at: usize) -> String {
         let feature = &catalog.features[at];
