@@ -109,9 +109,9 @@ fn write_features(out: &mut Vec<u8>, features: &[(Arc<str>, Value)]) {
 pub(super) fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => out.extend_from_slice(b"null"),
-        ValueRef::Int(x) => write_display(out, x),
+        ValueRef::Int(x) => out.extend_from_slice(itoa::Buffer::new().format(x).as_bytes()),
         ValueRef::Float(x) => write_float(out, x),
-        ValueRef::Bool(x) => write_display(out, x),
+        ValueRef::Bool(x) => out.extend_from_slice(if x { b"true" } else { b"false" }),
         ValueRef::Text(text) => write_string(out, text),
         ValueRef::Timestamp(time) => {
             out.push(b'"');

@@ -12,8 +12,42 @@ use crate::service::{Catalog, Reader, ServiceError};
 /// The instant that is told where there is none.
 const NEVER: EventTime = EventTime(0);
 
-/// What Feast calls the states of a value.
+/// The states of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Present,
+    NotFound,
+    OutsideMaxAge,
+}
+
+/// What Feast calls them, by their order.
 const STATUSES: [&str; 3] = ["PRESENT", "NOT_FOUND", "OUTSIDE_MAX_AGE"];
+
+/// An instant as JSON: the features of a group have the same, so it is written once for them.
+struct Stamp {
+    time: EventTime,
+    json: Vec<u8>,
+}
+
+impl Stamp {
+    fn new() -> Stamp {
+        Stamp {
+            time: NEVER,
+            json: format!("\"{NEVER}\"").into_bytes(),
+        }
+    }
+
+    fn of(&mut self, time: EventTime) -> &[u8] {
+        if self.time != time {
+            self.time = time;
+            self.json.clear();
+            self.json.push(b'"');
+            write_display(&mut self.json, time);
+            self.json.push(b'"');
+        }
+        &self.json
+    }
+}
 
 /// Room for what is told of one cell.
 const CELL: usize = 48;
@@ -33,12 +67,18 @@ struct Column {
 }
 
 impl Column {
-    fn add(&mut self, value: ValueRef<'_>, status: &str, time: EventTime) {
+    fn add(&mut self, value: ValueRef<'_>, status: Status, time: &[u8]) {
         if !self.values.is_empty() {
             for list in [&mut self.values, &mut self.statuses, &mut self.times] {
                 list.push(b',');
             }
         }
+        self.counts[status as usize] += 1;
+        self.statuses.push(b'"');
+        self.statuses
+            .extend_from_slice(STATUSES[status as usize].as_bytes());
+        self.statuses.push(b'"');
+        self.times.extend_from_slice(time);
         match value {
             // As Feast tells them: each the nearest number of 64 bits.
             ValueRef::Vector(elements) => {
@@ -48,13 +88,6 @@ impl Column {
             }
             value => write_value(&mut self.values, value),
         }
-        if let Some(at) = STATUSES.iter().position(|held| *held == status) {
-            self.counts[at] += 1;
-        }
-        write_string(&mut self.statuses, status);
-        self.times.push(b'"');
-        write_display(&mut self.times, time);
-        self.times.push(b'"');
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -83,6 +116,7 @@ impl Answer {
         };
         let mut columns: Vec<Column> = asked.features.iter().map(column).collect();
         let mut newest = Vec::with_capacity(columns.len());
+        let mut stamp = Stamp::new();
         for key in &asked.keys {
             let shown = reader.show(key, Some(&asked.features), |shown| {
                 newest.clear();
@@ -93,13 +127,13 @@ impl Answer {
                     if let Some((column, newest)) = cells.next() {
                         let max_age = catalog.features[at].max_age;
                         let (status, time) = status(value, *newest, as_of, max_age);
-                        column.add(value, status, time);
+                        column.add(value, status, stamp.of(time));
                     }
                 })
             })?;
             if shown.is_none() {
                 for column in &mut columns {
-                    column.add(ValueRef::Null, "NOT_FOUND", NEVER);
+                    column.add(ValueRef::Null, Status::NotFound, stamp.of(NEVER));
                 }
             }
         }
@@ -125,7 +159,7 @@ impl Answer {
     }
 
     pub(super) fn into_json(self, asked: &Asked, catalog: &Catalog) -> Vec<u8> {
-        let mut keys = Column::default();
+        let (mut keys, mut stamp) = (Column::default(), Stamp::new());
         for key in &asked.keys {
             let number = if catalog.has_number_keys {
                 key.parse().ok()
@@ -133,7 +167,7 @@ impl Answer {
                 None
             };
             let value = number.map_or(ValueRef::Text(key), ValueRef::Int);
-            keys.add(value, "PRESENT", NEVER);
+            keys.add(value, Status::Present, stamp.of(NEVER));
         }
         let size =
             |column: &Column| column.values.len() + column.statuses.len() + column.times.len();
@@ -162,27 +196,27 @@ impl Answer {
     }
 }
 
-/// What Feast calls the state of a value, and when it was.
+/// The state of a value, and when it was.
 fn status(
     value: ValueRef<'_>,
     newest: Option<EventTime>,
     as_of: EventTime,
     max_age: Option<Span>,
-) -> (&'static str, EventTime) {
+) -> (Status, EventTime) {
     let Some(time) = newest else {
         // Counts of nothing are numbers; what was never told is not there.
         let status = if value.is_null() {
-            "NOT_FOUND"
+            Status::NotFound
         } else {
-            "PRESENT"
+            Status::Present
         };
         return (status, NEVER);
     };
     let is_old = |limit: Span| as_of.0.saturating_sub(time.0) > limit.0;
     match time {
-        EventTime::MIN => ("PRESENT", NEVER),
-        time if value.is_null() && max_age.is_some_and(is_old) => ("OUTSIDE_MAX_AGE", time),
-        time => ("PRESENT", time),
+        EventTime::MIN => (Status::Present, NEVER),
+        time if value.is_null() && max_age.is_some_and(is_old) => (Status::OutsideMaxAge, time),
+        time => (Status::Present, time),
     }
 }
 
