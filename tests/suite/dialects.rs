@@ -330,11 +330,40 @@ fn every_dialect_predicts_what_predict_does() {
         })
         .collect();
     assert_eq!(score(&json!({"instances": given})), json!(wanted));
-    let csv = format!("user_id\n{}\n", keys.join("\n"));
-    let (_, answer) = server.post_as("/invocations", "text/csv; charset=utf-8", csv.as_bytes());
+    let table = format!("user_id\n{}\n", keys.join("\n"));
+    let (_, answer) = server.post_as("/invocations", "text/csv; charset=utf-8", table.as_bytes());
     assert_eq!(answer["predictions"], json!(wanted));
 
+    csv(&server, &predicted);
     refusals(&server, model, &keys);
+}
+
+/// Cells of CSV are what their columns say: a key that looks like a number is none.
+fn csv(server: &Server, predicted: &[Json]) {
+    let score = |csv: &str| server.post_as("/invocations", "text/csv", csv.as_bytes());
+    for key in ["1234567890e1", "true", "1.0"] {
+        let (status, body) = score(&format!("user_id\n{key}\n"));
+        assert!(
+            status == 404 && body["message"].as_str().unwrap().contains(key),
+            "{body}"
+        );
+    }
+    let features = &predicted[0]["features"];
+    let user = predicted[0]["user_id"].as_str().unwrap();
+    let head = "user_id,age,premium,device,income";
+    let cells = ["age", "premium", "device", "income"].map(|name| match &features[name] {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    });
+    let (status, body) = score(&format!("{head}\n{user},{}\n", cells.join(",")));
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["predictions"], json!([predicted[0]["probability"]]));
+    let (status, body) = score(&format!("user_id,age\n{user},old\n"));
+    assert!(
+        status == 400 && body["message"].as_str().unwrap().starts_with("age[0]: "),
+        "{body}"
+    );
 }
 
 /// Errors come in the form of each dialect.

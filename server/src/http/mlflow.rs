@@ -186,7 +186,7 @@ fn of_rows(columns: Vec<String>, rows: Vec<Vec<Json>>) -> Result<Table, MlflowEr
             values.push(cell);
         }
     }
-    Ok(Table { columns })
+    Ok(Table::of(columns))
 }
 
 /// Rows as objects; what one does not have is null.
@@ -213,9 +213,7 @@ fn of_columns(columns: Map<String, Json>) -> Result<Table, MlflowError> {
         _ => Err(MlflowError::bad(format!("inputs.{name} wants an array"))),
     };
     let columns = columns.into_iter().map(column);
-    Ok(Table {
-        columns: columns.collect::<Result<_, _>>()?,
-    })
+    Ok(Table::of(columns.collect::<Result<_, _>>()?))
 }
 
 fn of_instances(
@@ -239,28 +237,25 @@ fn of_instances(
     of_rows(names()?, rows.collect::<Result<_, _>>()?)
 }
 
-/// CSV with a header: empty cells are null, cells that are JSON numbers, true or false are that.
+/// CSV with a header. Cells are read by the types of their columns, so that a key of digits and an
+/// `e` is no number; empty ones are null.
 fn of_csv(body: &[u8]) -> Result<Table, MlflowError> {
     let wrong = |error: csv::Error| MlflowError::bad(format!("the body is no CSV: {error}"));
     let mut reader = csv::Reader::from_reader(body);
-    let names = reader
-        .headers()
-        .map_err(wrong)?
-        .iter()
-        .map(str::to_owned)
-        .collect();
+    let names = reader.headers().map_err(wrong)?.iter().map(str::to_owned);
+    let names = names.collect();
     let cell = |text: &str| match text {
         "" => Json::Null,
-        text => serde_json::from_str(text)
-            .ok()
-            .filter(|json: &Json| !json.is_object())
-            .unwrap_or_else(|| text.into()),
+        text => text.into(),
     };
     let mut rows = Vec::new();
     for record in reader.records() {
         rows.push(record.map_err(wrong)?.iter().map(cell).collect());
     }
-    of_rows(names, rows)
+    Ok(Table {
+        is_text: true,
+        ..of_rows(names, rows)?
+    })
 }
 
 /// How a body is written.

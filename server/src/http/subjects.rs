@@ -1,22 +1,33 @@
 //! Columns of a table to subjects of predictions: the join key, features by name, or both. Called
 //! by `inference` and `mlflow`.
 
+use granary_pipelines::source::of_text;
 use serde_json::Value as Json;
 
 use super::error::ApiError;
 use super::input::{MAX_ROWS, key, key_name, position};
-use crate::service::{Catalog, Prediction, Service, ServiceError, Subject, of_json};
+use crate::service::{Catalog, Prediction, Service, ServiceError, Subject, of_json, shown};
 
 /// Up to this many are predicted on the thread where the request arrived.
 pub(super) const INLINE_SUBJECTS: usize = 64;
 
 /// A table of JSON values, column by column, all of one length.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     pub(super) columns: Vec<(String, Vec<Json>)>,
+    /// Whether its texts stand for values of any type, as in CSV.
+    pub(super) is_text: bool,
 }
 
 impl Table {
+    /// Of values that have their types.
+    pub(super) fn of(columns: Vec<(String, Vec<Json>)>) -> Table {
+        Table {
+            columns,
+            is_text: false,
+        }
+    }
+
     /// The rows as subjects.
     pub(super) fn subjects(self, catalog: &Catalog) -> Result<Vec<Subject>, ApiError> {
         if catalog.features.is_empty() {
@@ -42,8 +53,12 @@ impl Table {
             }
             let feature = &catalog.features[position(catalog, &name)?];
             for (row, (subject, value)) in subjects.iter_mut().zip(&values).enumerate() {
-                let value = of_json(value, feature.dtype)
-                    .map_err(|reason| ApiError::field(place(row), reason))?;
+                let value = match value {
+                    Json::String(text) if self.is_text => of_text(text.as_bytes(), feature.dtype)
+                        .map_err(|reason| format!("{} {reason}", shown(value))),
+                    value => of_json(value, feature.dtype),
+                };
+                let value = value.map_err(|reason| ApiError::field(place(row), reason))?;
                 subject.features.push((name.clone(), value));
             }
         }

@@ -46,9 +46,8 @@ pub(super) fn table(
     let columns = inputs
         .into_iter()
         .map(|input| Ok((input.name.clone(), rows(&input)?)));
-    Ok(Table {
-        columns: columns.collect::<Result<_, InferenceError>>()?,
-    })
+    let columns = columns.collect::<Result<_, InferenceError>>()?;
+    Ok(Table::of(columns))
 }
 
 /// A tensor of all features: a column for each, in the order of the model.
@@ -76,9 +75,8 @@ fn spread(input: &Input, shape: &ModelShape) -> Result<Table, InferenceError> {
         };
         (name.to_string(), values.map(|cell| value(&cell)).collect())
     };
-    Ok(Table {
-        columns: shape.features.iter().enumerate().map(column).collect(),
-    })
+    let features = shape.features.iter().enumerate();
+    Ok(Table::of(features.map(column).collect()))
 }
 
 /// The rows of a tensor: values, or arrays where it has more dimensions.
