@@ -128,13 +128,13 @@ impl Doors {
     }
 
     /// Refuses to open a door to other machines through which anybody could come.
-    pub(super) fn check(&self, access: &Access) -> anyhow::Result<()> {
+    pub(super) fn check(&self, context: &Context) -> anyhow::Result<()> {
         let resp = Some(self.resp).filter(|_| !self.no_resp);
         let mut open = std::iter::once(self.http).chain(resp);
         let Some(address) = open.find(|address| !address.ip().is_loopback()) else {
             return Ok(());
         };
-        if self.insecure_no_auth || access.is_required() {
+        if self.insecure_no_auth || Access::open(context.data.api_keys())?.is_required() {
             return Ok(());
         }
         bail!(
@@ -153,9 +153,9 @@ pub(super) struct Bound {
 /// Runs it.
 pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let context = common.open()?;
+    args.doors.check(&context)?;
     let bound = bind(&args.doors)?;
     let service = context.service(args.doors.options())?;
-    args.doors.check(service.access())?;
     serve(&context, &service, bound, args.doors.serving_log, |bound| {
         println!(
             "granary serves {} on http://{}",

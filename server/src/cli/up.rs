@@ -10,7 +10,6 @@ use super::stage::Stage;
 use super::{materialize, push, synth, train};
 use crate::control::{self, Request};
 use crate::service::Service;
-use crate::service::access::Access;
 
 /// The whole job: demo data if there are none, build, materialize, push, train, serve
 #[derive(clap::Args, Debug)]
@@ -41,16 +40,14 @@ pub(super) struct Args {
 pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let started = Instant::now();
     let context = common.open()?;
-    // Before minutes of work: a taken port, a door open to all, or a server on this directory, is
+    // Before minutes of work: a door open to all, a taken port, or a server on this directory, is
     // known at once.
     let bound = if args.no_serve {
         None
     } else {
+        args.doors.check(&context)?;
         Some(serve::bind(&args.doors)?)
     };
-    if !args.no_serve {
-        args.doors.check(&Access::open(context.data.api_keys())?)?;
-    }
     anyhow::ensure!(
         args.no_serve || control::connect(&context.data)?.is_none(),
         "a server is running on {}; use `granary build`, `materialize`, `push` and `train` beside it, or `granary up --no-serve`",

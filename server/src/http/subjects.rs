@@ -1,12 +1,11 @@
 //! Columns of a table to subjects of predictions: the join key, features by name, or both. Called
 //! by `inference` and `mlflow`.
 
-use granary_pipelines::source::of_text;
 use serde_json::Value as Json;
 
 use super::error::ApiError;
 use super::input::{MAX_ROWS, key, key_name, position};
-use crate::service::{Catalog, Prediction, Service, ServiceError, Subject, of_json, shown};
+use crate::service::{Catalog, Prediction, Service, ServiceError, Subject, of_json, of_text};
 
 /// Up to this many are predicted on the thread where the request arrived.
 pub(super) const INLINE_SUBJECTS: usize = 64;
@@ -54,8 +53,7 @@ impl Table {
             let feature = &catalog.features[position(catalog, &name)?];
             for (row, (subject, value)) in subjects.iter_mut().zip(&values).enumerate() {
                 let value = match value {
-                    Json::String(text) if self.is_text => of_text(text.as_bytes(), feature.dtype)
-                        .map_err(|reason| format!("{} {reason}", shown(value))),
+                    Json::String(text) if self.is_text => of_text(text.as_bytes(), feature.dtype),
                     value => of_json(value, feature.dtype),
                 };
                 let value = value.map_err(|reason| ApiError::field(place(row), reason))?;

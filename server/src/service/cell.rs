@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use granary_pipelines::source;
 use granary_registry::{DType, EventTime, Value};
 use serde_json::Value as Json;
 
@@ -41,6 +42,14 @@ pub fn of_json(json: &Json, dtype: DType) -> Result<Value, String> {
         (DType::Vector, Json::Array(elements)) => vector(elements),
         (DType::Vector, _) => Err(refuse("an array of numbers")),
     }
+}
+
+/// The same of a text that stands for a value of any type, by the rules of CSV.
+pub fn of_text(text: &[u8], dtype: DType) -> Result<Value, String> {
+    source::of_text(text, dtype).map_err(|reason| {
+        let found = Json::from(String::from_utf8_lossy(text));
+        format!("{} {reason}", shown(&found))
+    })
 }
 
 /// Also `27.0`, which some clients write for `27`.

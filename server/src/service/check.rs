@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use granary_pipelines::source::of_text;
 use granary_pipelines::{Event, key_bytes};
 use granary_registry::{DType, EventTime, Registry, Source, Value, nearest};
 use serde_json::value::RawValue;
@@ -168,10 +167,7 @@ impl Gate {
         for (name, text) in pairs {
             let (name, dtype) = self.column(&String::from_utf8_lossy(name), fields.len())?;
             is_new(&name, &fields)?;
-            let value = of_text(text, dtype).map_err(|reason| {
-                let shown = serde_json::Value::from(String::from_utf8_lossy(text));
-                Fault::field(&name, format!("{} {reason}", cell::shown(&shown)))
-            })?;
+            let value = cell::of_text(text, dtype).map_err(|reason| Fault::field(&name, reason))?;
             if !value.is_null() {
                 fields.push((name, value));
             }

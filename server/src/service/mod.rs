@@ -27,7 +27,7 @@ pub use answer::{
     Catalog, CatalogFeature, CatalogFeatures, CatalogService, FeatureRow, GroupStatus, Lookup,
     ModelShape, ModelStatus, Origin, Place, Prediction, Receipt, Status, Subject,
 };
-pub use cell::{of_json, shown};
+pub use cell::{of_json, of_text, shown};
 pub use check::{Checked, Fault, Gate};
 pub use clock::WallClock;
 pub use error::ServiceError;
