@@ -27,8 +27,8 @@ pub enum Error {
         /// What is wrong with the bytes.
         source: DecodeError,
     },
-    /// An event in the log cannot be read.
-    #[error("read the event at offset {offset} of the log: {source}")]
+    /// An event in the log, or written values, cannot be read.
+    #[error("read the record at offset {offset} of the log: {source}")]
     LoggedEvent {
         /// Where it stands.
         offset: u64,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray, StringViewArray};
 use arrow::datatypes::{Field, Schema};
 use granary_registry::{DType, Value};
-use granary_storage::{Kind, LogReader, Offset};
 
 use crate::error::Error;
 use crate::fold::{Bytes, ColumnBuilder, DecodeError, Sink};
@@ -165,30 +164,6 @@ fn column(events: &[Event], wanted: &Wanted) -> ArrayRef {
             column.finish(0)
         }
     }
-}
-
-/// Calls `each` with every event between two offsets and where it stands. Records of other
-/// kinds are passed over.
-pub fn replay(
-    log: &LogReader,
-    from: Offset,
-    until: Offset,
-    mut each: impl FnMut(Offset, Event) -> Result<(), Error>,
-) -> Result<(), Error> {
-    if from >= until {
-        return Ok(());
-    }
-    let mut records = log.read_from(from, Some(until))?;
-    while let Some(record) = records.next_record()? {
-        if record.kind == Kind::Event {
-            let event = Event::decode(record.payload).map_err(|source| Error::LoggedEvent {
-                offset: record.offset.0,
-                source,
-            })?;
-            each(record.offset, event)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

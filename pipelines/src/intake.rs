@@ -10,16 +10,18 @@ use arrow::compute;
 use arrow::datatypes::{
     DataType, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
-use granary_registry::{DType, Entity, Expression, Source, ValueColumns};
+use granary_registry::{DType, Entity, Expression, Source, Value, ValueColumns};
 use twox_hash::XxHash3_64;
 
 use crate::error::Error;
 use crate::expression::Program;
 use crate::fold::{
-    Columns, GroupFold, Input, InputFrom, InputKind, InputSpec, NO_CATEGORY, NO_HASH, Vectors,
+    ColumnBuilder, Columns, Filter, GroupFold, Input, InputFrom, InputKind, InputSpec, NO_CATEGORY,
+    NO_HASH, Vectors, WrittenBits,
 };
 use crate::source::{TextAs, Wanted};
 use crate::text::Embedder;
+use crate::value_write::ValueWrite;
 
 /// What to decode of a source for one group, and how to turn it into columns.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ pub(crate) struct Intake {
     derived: Vec<Program>,
     filters: Vec<Program>,
     inputs: Vec<(Reader, InputKind)>,
+    /// The inputs that are values, each with its feature.
+    values: Vec<(usize, Arc<str>, DType)>,
+    bits: WrittenBits,
 }
 
 /// Whether rows count that came after the instant asked for.
@@ -94,7 +99,7 @@ impl Intake {
             .iter()
             .filter_map(|input| match &input.from {
                 InputFrom::Expression(expression) => Some(expression),
-                InputFrom::Value(..) => None,
+                InputFrom::Value { .. } => None,
             })
             .chain(filters)
             .collect();
@@ -102,10 +107,17 @@ impl Intake {
         let readers: Vec<Result<Reader, &Expression>> = inputs
             .iter()
             .map(|input| match &input.from {
-                InputFrom::Value(columns, dtype) => planner.value(columns, *dtype).map(Ok),
+                InputFrom::Value { columns, dtype, .. } => planner.value(columns, *dtype).map(Ok),
                 InputFrom::Expression(expression) => Ok(Err(expression)),
             })
             .collect::<Result<_, Error>>()?;
+        let numbered = inputs.iter().enumerate();
+        let values: Vec<_> = numbered
+            .filter_map(|(at, input)| match &input.from {
+                InputFrom::Value { feature, dtype, .. } => Some((at, feature.clone(), *dtype)),
+                InputFrom::Expression(_) => None,
+            })
+            .collect();
         let names = planner.names();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let compile = |expression: &Expression| {
@@ -116,6 +128,8 @@ impl Intake {
             Ok::<_, Error>((reader, input.kind.clone()))
         });
         Ok(Intake {
+            bits: WrittenBits::new(filters.len(), values.len()),
+            values,
             inputs: inputs.collect::<Result<_, _>>()?,
             derived: planner
                 .derived
@@ -143,7 +157,7 @@ impl Intake {
             let array = program.evaluate(&arrays, rows).map_err(Error::Expression)?;
             arrays.push(array);
         }
-        let mut masks = vec![vec![0u64; rows]; self.filters.len().div_ceil(64)];
+        let mut masks = vec![vec![0u64; rows]; self.bits.words()];
         for (index, program) in self.filters.iter().enumerate() {
             let mask = program
                 .evaluate_mask(&arrays, rows)
@@ -184,6 +198,52 @@ impl Intake {
             positions: Vec::new(),
             created: created.unwrap_or_default(),
         })
+    }
+}
+
+/// Values that were written, as the folds of one group take them.
+impl Intake {
+    /// Whether the group has values, which can be written.
+    pub(crate) fn has_values(&self) -> bool {
+        !self.values.is_empty()
+    }
+
+    /// Whether the group has one of the values of a write.
+    pub(crate) fn has_any(&self, write: &ValueWrite) -> bool {
+        let mut values = self.values.iter();
+        values.any(|(_, feature, _)| write.value(feature).is_some())
+    }
+
+    /// The rows of writes, given a batch of the wanted columns that has their keys alone.
+    pub(crate) fn take_writes(
+        &self,
+        batch: &RecordBatch,
+        writes: &[&ValueWrite],
+    ) -> Result<Columns, Error> {
+        let mut columns = self.take(batch)?;
+        columns.times = writes.iter().map(|write| write.time.0).collect();
+        if self.created.is_some() {
+            let known = writes.iter().map(|write| write.known.max(write.time).0);
+            columns.created = known.collect();
+        }
+        for (at, (input, feature, dtype)) in self.values.iter().enumerate() {
+            let written: Vec<Option<&Value>> =
+                writes.iter().map(|write| write.value(feature)).collect();
+            let Filter { word, bit } = self.bits.of(at);
+            for (mask, _) in columns.masks[word]
+                .iter_mut()
+                .zip(&written)
+                .filter(|(_, value)| value.is_some())
+            {
+                *mask |= 1 << bit;
+            }
+            let mut column = ColumnBuilder::new(*dtype);
+            for value in written {
+                column.push(value.unwrap_or(&Value::Null));
+            }
+            columns.inputs[*input] = self::input(&column.finish(0), &self.inputs[*input].1)?;
+        }
+        Ok(columns)
     }
 }
 

@@ -10,11 +10,11 @@ use granary_storage::{DataDir, LogReader, Offset};
 use rayon::prelude::*;
 
 use crate::error::Error;
-use crate::event;
 use crate::fold::{CompileError, GroupFold};
 use crate::history::History;
 use crate::intake::Hindsight;
 use crate::known::{KnownFiles, Newest};
+use crate::logged;
 use crate::reading::{Reading, Rows, Since};
 use crate::source::{BadRows, Chunk, FileHash, SourceFiles, Wanted};
 use crate::text::Embedder;
@@ -171,7 +171,7 @@ impl<'a> Job<'a> {
             },
         };
         let mut newest = known.instant;
-        event::replay(&log, known.log_until, self.log_until, |_, event| {
+        logged::replay(&log, known.log_until, self.log_until, |_, event| {
             if *event.source == *source.name
                 && let Value::Timestamp(at) = event.field(time)
             {

@@ -13,6 +13,8 @@ pub mod synth; // demo data: a known truth to learn
 pub mod text; // sentiment and embeddings
 
 mod event; // an event as the log keeps it
+mod value_write; // values as the log keeps them
+mod logged; // both, in the order of the log
 mod feature_columns; // finalized features as Arrow columns
 mod grouped; // rows by entity, in order, without copies
 mod history; // all rows of a source, grouped
@@ -36,19 +38,21 @@ pub mod build; // raw rows -> a version of the offline store
 pub mod materialize; // labels and features -> a training set
 pub mod push; // offline versions -> a generation of the online store
 pub mod verify; // served values against recomputations
-mod live; // live events and the rows that they change
+mod live; // live events and values, and the rows that they change
 mod serving; // stored rows -> features
 mod stream; // logged events, one after another, into rows
 
 pub use error::Error;
-pub use event::{Event, replay};
+pub use event::Event;
 pub use imputation::Fill;
 pub use job::{Gathered, Job, Progress};
 pub use known::KnownFiles;
 pub use label::{Part, split};
 pub use live::Prepared;
+pub use logged::replay;
 pub use lookup::Lookup;
 pub use origin::{FileMark, Origin, newest_origins};
 pub use point_in_time::Spine;
 pub use serving::{Found, OpenRow, RowMemory, ServedFeature, ServedGroup, Serving, Wanted};
-pub use stream::{Rows, Streamed, catch_up, fold_events, key_bytes};
+pub use stream::{Rows, Streamed, catch_up, fold_events, fold_writes, key_bytes};
+pub use value_write::ValueWrite;

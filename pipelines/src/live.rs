@@ -1,5 +1,5 @@
-//! Live events and the rows that they change: judged and noted when they come, folded in when
-//! the row is read or goes to disk. Called by `stream`, and by the online store as its
+//! Live events and written values, and the rows that they change: judged and noted when they
+//! come, folded in when the row is read or goes to disk. Called by `stream`, and by the online store as its
 //! [`Merge`].
 
 use granary_registry::Value;
@@ -11,6 +11,7 @@ use crate::fold::waiting::{self, Records, Waiting};
 use crate::fold::{Applied, Columns, DecodeError, NO_HASH, Sink};
 use crate::row::{self, Part, Row};
 use crate::serving::{ServedGroup, Serving, slice};
+use crate::value_write::ValueWrite;
 
 /// Fetches an entity's vectors.
 type Fetch<'a> = &'a dyn Fn() -> granary_storage::Result<Option<StoredBytes>>;
@@ -40,12 +41,13 @@ impl Serving {
     ) -> Result<Prepared<'a>, Error> {
         let mut groups = Vec::new();
         for (number, group) in self.groups.iter().enumerate() {
-            if let Some(intake) = group.intake.as_ref().filter(|_| group.source == source) {
+            if group.takes_events && group.source == source {
+                let intake = &group.intake;
                 let mut taken = intake.take(&event::batch(events, intake.wanted())?)?;
                 taken.positions = positions.to_vec();
                 groups.push(Ready {
                     group: number,
-                    records: Records::of(number, &taken),
+                    records: Records::of(number, &taken, group.fold.bits()),
                     columns: taken,
                 });
             }
@@ -94,7 +96,10 @@ impl Prepared<'_> {
             let id = columns.ids.get(event).copied().unwrap_or(NO_HASH);
             let state = row::state_of(row, group).map_err(|source| failed("all", source))?;
             let others = waiting::waiting(waiting)
-                .filter(|other| other.as_ref().is_ok_and(|other| other.group == group))
+                .filter(|other| {
+                    let counts = |other: &Waiting<'_>| other.group == group && !other.is_written;
+                    other.as_ref().is_ok_and(counts)
+                })
                 .map(|other| other.map(|other| (other.time, other.id)));
             let judged = served.fold.judge(state, others, (columns.times[event], id));
             let judged = judged.map_err(|source| failed(&served.fold.name, source))?;
@@ -104,6 +109,78 @@ impl Prepared<'_> {
             outcome = outcome.better(judged);
         }
         Ok(outcome)
+    }
+}
+
+/// Written values, ready for every group that has some of them.
+pub(crate) struct PreparedWrites<'a> {
+    serving: &'a Serving,
+    groups: Vec<ReadyWrites>,
+}
+
+/// What one group takes of the writes.
+struct ReadyWrites {
+    group: usize,
+    records: Records,
+    /// The row of each write, if the group has some of its values.
+    rows: Vec<Option<usize>>,
+}
+
+impl Serving {
+    /// Brings writes, with their positions, into the form in which they wait for their rows.
+    pub(crate) fn prepare_writes(
+        &self,
+        writes: &[ValueWrite],
+        positions: &[u64],
+    ) -> Result<PreparedWrites<'_>, Error> {
+        let mut groups = Vec::new();
+        for (number, group) in self.groups.iter().enumerate() {
+            let mut next = 0..;
+            let is_taken = |write: &ValueWrite| group.intake.has_any(write);
+            let rows = writes
+                .iter()
+                .map(|write| is_taken(write).then(|| next.next())?);
+            let rows: Vec<Option<usize>> = rows.collect();
+            let taken = writes.iter().zip(positions).zip(&rows);
+            let taken = taken.filter_map(|(held, row)| row.map(|_| held));
+            let (writes, positions): (Vec<&ValueWrite>, Vec<u64>) = taken.unzip();
+            if writes.is_empty() {
+                continue;
+            }
+            let source = self.source(group);
+            let bare: Vec<Event> = writes
+                .iter()
+                .map(|write| write.bare(source, &self.entity))
+                .collect();
+            let batch = event::batch(&bare, group.intake.wanted())?;
+            let mut columns = group.intake.take_writes(&batch, &writes)?;
+            columns.positions = positions;
+            groups.push(ReadyWrites {
+                group: number,
+                records: Records::of(number, &columns, group.fold.bits()),
+                rows,
+            });
+        }
+        Ok(PreparedWrites {
+            serving: self,
+            groups,
+        })
+    }
+}
+
+impl PreparedWrites<'_> {
+    /// Lets a write wait for its row, wherever the versions do not have it yet: values count
+    /// however old they are, as they only ever stand beside newer ones.
+    pub(crate) fn admit(&self, write: usize, position: u64, waiting: &mut Vec<u8>) -> bool {
+        let mut is_new = false;
+        for ready in &self.groups {
+            let is_built = position <= self.serving.groups[ready.group].built_until.0;
+            if let Some(row) = ready.rows[write].filter(|_| !is_built) {
+                waiting.extend_from_slice(ready.records.get(row));
+                is_new = true;
+            }
+        }
+        is_new
     }
 }
 

@@ -19,10 +19,12 @@ use crate::expression::value_at;
 use crate::history::History;
 use crate::intake::Intake;
 use crate::job::Job;
+use crate::logged::{Logged, replay_all};
 use crate::piece::Piece;
 use crate::point_in_time::{self, Spine};
 use crate::serving::Serving;
 use crate::source::{Chunk, SourceFiles, SourceState, Wanted};
+use crate::value_write::ValueWrite;
 
 /// Answers questions about the past; keeps where each entity's rows are.
 #[derive(Default)]
@@ -41,6 +43,13 @@ struct SourceIndex {
     places: Vec<(u64, u32)>,
     /// Hash of a key and its number in what was ingested, sorted.
     ingested: Vec<(u64, u32)>,
+}
+
+/// The records of one entity in the log, in its order.
+#[derive(Default)]
+struct Records {
+    events: Vec<(Offset, Event)>,
+    writes: Vec<(Offset, ValueWrite)>,
 }
 
 /// Which records of the log are about an entity.
@@ -64,7 +73,7 @@ impl Lookup {
         if instants.is_empty() {
             return Ok(values);
         }
-        let events = self.logged(job, serving, key)?;
+        let records = self.logged(job, serving, key)?;
         let spine = Spine::of_one(key, instants.to_vec());
         for (number, group) in serving.groups.iter().enumerate() {
             let wanted: Vec<usize> = (0..features.len())
@@ -79,7 +88,7 @@ impl Lookup {
                 .collect();
             let source = serving.source(group);
             let index = self.index(job, source, &serving.entity)?;
-            let history = index.history(job, serving, number, key, &events)?;
+            let history = index.history(job, serving, number, key, &records)?;
             let columns = point_in_time::sweep(&group.fold, history, &spine, &slots)?;
             for (at, column) in wanted.into_iter().zip(&columns) {
                 for (row, values) in values.iter_mut().enumerate() {
@@ -110,13 +119,8 @@ impl Lookup {
         Ok(index)
     }
 
-    /// The entity's events in the log.
-    fn logged(
-        &self,
-        job: &Job<'_>,
-        serving: &Serving,
-        key: &str,
-    ) -> Result<Vec<(Offset, Event)>, Error> {
+    /// The entity's records in the log.
+    fn logged(&self, job: &Job<'_>, serving: &Serving, key: &str) -> Result<Records, Error> {
         let log = LogReader::open(job.data.log());
         let mut index = self
             .log
@@ -125,8 +129,14 @@ impl Lookup {
         let first = log.first()?;
         let from = index.read_until.max(first);
         let key_column = &serving.entity.key;
-        event::replay(&log, from, job.log_until, |offset, event| {
-            if let Some(key) = crate::stream::key_bytes(event.field(key_column)) {
+        let entity = &serving.entity.name;
+        replay_all(&log, from, job.log_until, |offset, logged| {
+            let key = match &logged {
+                Logged::Event(event) => event.field(key_column),
+                Logged::Write(write) if *write.entity == **entity => &write.key,
+                Logged::Write(_) => return Ok(()),
+            };
+            if let Some(key) = crate::stream::key_bytes(key) {
                 index
                     .places
                     .entry(XxHash3_64::oneshot(&key))
@@ -137,22 +147,29 @@ impl Lookup {
         })?;
         index.read_until = index.read_until.max(job.log_until);
         let places = index.places.get(&XxHash3_64::oneshot(key.as_bytes()));
-        let mut events = Vec::new();
+        let mut records = Records::default();
         for &offset in places
             .into_iter()
             .flatten()
             .filter(|&&offset| offset >= first)
         {
             let one_on = Offset(offset.0 + 1);
-            event::replay(&log, offset, one_on, |offset, event| {
-                let held = crate::stream::key_bytes(event.field(key_column));
-                if held.as_deref() == Some(key.as_bytes()) {
-                    events.push((offset, event));
+            let is_key =
+                |held: &Value| crate::stream::key_bytes(held).as_deref() == Some(key.as_bytes());
+            replay_all(&log, offset, one_on, |offset, logged| {
+                match logged {
+                    Logged::Event(event) if is_key(event.field(key_column)) => {
+                        records.events.push((offset, event));
+                    }
+                    Logged::Write(write) if is_key(&write.key) => {
+                        records.writes.push((offset, write));
+                    }
+                    _ => {}
                 }
                 Ok(())
             })?;
         }
-        Ok(events)
+        Ok(records)
     }
 }
 
@@ -208,7 +225,7 @@ impl SourceIndex {
         serving: &Serving,
         group: usize,
         key: &str,
-        events: &[(Offset, Event)],
+        records: &Records,
     ) -> Result<History, Error> {
         let served = &serving.groups[group];
         let source = serving.source(served);
@@ -245,7 +262,8 @@ impl SourceIndex {
                 })?;
         }
         let ingested = self.files.log_until();
-        let of_source = events
+        let of_source = records
+            .events
             .iter()
             .filter(|(offset, event)| *event.source == *source.name && *offset >= ingested);
         let (offsets, logged): (Vec<Offset>, Vec<Event>) = of_source.cloned().unzip();
@@ -258,9 +276,35 @@ impl SourceIndex {
                 ..Piece::of_one(columns)
             });
         }
+        pieces.extend(written(&intake, source, &serving.entity, &records.writes)?);
         pieces.sort_by_key(|piece| piece.rank);
         Ok(History::gather(pieces, 1))
     }
+}
+
+/// The values written that one group has.
+fn written(
+    intake: &Intake,
+    source: &Source,
+    entity: &Entity,
+    writes: &[(Offset, ValueWrite)],
+) -> Result<Option<Piece>, Error> {
+    let of_group = writes.iter().filter(|(_, write)| intake.has_any(write));
+    let (positions, writes): (Vec<u64>, Vec<&ValueWrite>) = of_group
+        .map(|(offset, write)| (offset.0 + 1, write))
+        .unzip();
+    if writes.is_empty() {
+        return Ok(None);
+    }
+    let bare = writes.iter().map(|write| write.bare(source, entity));
+    let bare: Vec<Event> = bare.collect();
+    let mut columns = intake.take_writes(&event::batch(&bare, intake.wanted())?, &writes)?;
+    columns.positions = positions;
+    let rank = u32::MAX;
+    Ok(Some(Piece {
+        rank,
+        ..Piece::of_one(columns)
+    }))
 }
 
 /// The numbers that stand with a hash.

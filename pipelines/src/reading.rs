@@ -1,5 +1,5 @@
-//! A group's source on its way in: files chunk by chunk, then the events in the log, as
-//! pieces that the folds can take. Called by everything that reads whole sources, or what is
+//! A group's source on its way in: files chunk by chunk, then the events and the written values
+//! in the log, as pieces that the folds can take. Called by everything that reads whole sources, or what is
 //! new of them.
 
 use std::collections::HashSet;
@@ -8,17 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute;
-use granary_registry::{Expression, FeatureGroup, Source};
+use granary_registry::{Entity, Expression, FeatureGroup, Source};
 use granary_storage::{LogReader, Offset};
 use rayon::prelude::*;
 
 use crate::error::Error;
 use crate::event::{self, Event};
-use crate::fold::{GroupFold, InputSpec};
+use crate::fold::{Columns, GroupFold, InputSpec};
 use crate::intake::{Hindsight, Intake, KEY};
 use crate::job::{Job, Progress};
+use crate::logged::{Logged, replay_all};
 use crate::piece::{Interner, NOBODY, Numbering, Piece, lock};
 use crate::source::{Chunk, Placed, SourceFiles};
+use crate::value_write::ValueWrite;
 
 /// Events of a batch made from the log.
 const LOG_BATCH: usize = 8192;
@@ -29,6 +31,7 @@ pub(crate) struct Reading<'a> {
     pub fold: GroupFold,
     job: &'a Job<'a>,
     source: &'a Source,
+    entity: &'a Entity,
     files: SourceFiles,
     /// All there are, and those with rows that were not read before.
     chunks: Vec<Chunk>,
@@ -127,6 +130,7 @@ impl<'a> Reading<'a> {
             fold,
             job,
             source,
+            entity,
             files,
             chunks,
             unread,
@@ -230,10 +234,23 @@ impl<'a> Reading<'a> {
     /// Rows of a batch as the folds take them.
     fn piece(
         &self,
+        batch: RecordBatch,
+        placed: Placed,
+        rows: Rows<'_>,
+        numbering: &mut Numbering,
+    ) -> Result<Option<Piece>, Error> {
+        let take = |batch: &RecordBatch, _: &[u64]| self.intake.take(batch);
+        self.piece_by(batch, placed, rows, numbering, take)
+    }
+
+    /// The same where `take` evaluates what is left of the batch, given its positions.
+    fn piece_by(
+        &self,
         mut batch: RecordBatch,
         placed: Placed,
         rows: Rows<'_>,
         numbering: &mut Numbering,
+        take: impl FnOnce(&RecordBatch, &[u64]) -> Result<Columns, Error>,
     ) -> Result<Option<Piece>, Error> {
         let Placed {
             rank,
@@ -257,7 +274,7 @@ impl<'a> Reading<'a> {
             positions.retain(|_| kept.next().unwrap_or(false));
             entities.retain(|&entity| rows.has(entity));
         }
-        let mut columns = self.intake.take(&batch)?;
+        let mut columns = take(&batch, &positions)?;
         columns.positions = positions;
         Ok(Some(Piece {
             entities,
@@ -266,47 +283,131 @@ impl<'a> Reading<'a> {
         }))
     }
 
-    /// The source's events in the log.
+    /// What the log has for the group: events of its source, and values that were written.
     fn replay(
         &self,
         rows: Rows<'_>,
         each: &mut dyn FnMut(Piece) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut numbering = Numbering::default();
-        let mut events = Vec::new();
-        let mut positions = Vec::new();
-        let mut take = |events: &mut Vec<Event>, positions: &mut Vec<u64>| {
-            let batch = event::batch(events, self.intake.wanted())?;
-            events.clear();
-            let placed = Placed {
-                rank: u32::MAX,
-                positions: std::mem::take(positions),
-            };
-            match self.piece(batch, placed, rows, &mut numbering)? {
-                Some(piece) => each(piece),
-                None => Ok(()),
-            }
-        };
         let log = LogReader::open(self.job.data.log());
-        let first = log.first()?.max(self.files.log_until());
-        let from = match rows {
-            Rows::New => first.max(self.since.log),
-            Rows::Of(_) | Rows::Known => first,
+        let first = match rows {
+            Rows::New => log.first()?.max(self.since.log),
+            Rows::Of(_) | Rows::Known => log.first()?,
         };
-        event::replay(&log, from, self.job.log_until, |offset, event| {
-            if *event.source == *self.source.name {
-                events.push(event);
-                positions.push(offset.0 + 1);
+        let ingested = self.files.log_until();
+        let takes_writes = self.intake.has_values();
+        // Events that were ingested are read from there; values stand in the log alone.
+        let from = if takes_writes {
+            first
+        } else {
+            first.max(ingested)
+        };
+        let mut tail = Tail {
+            reading: self,
+            rows,
+            numbering: Numbering::default(),
+            events: Waiting::default(),
+            writes: Waiting::default(),
+        };
+        replay_all(&log, from, self.job.log_until, |offset, logged| {
+            let position = offset.0 + 1;
+            match logged {
+                Logged::Event(event)
+                    if *event.source == *self.source.name && offset >= ingested =>
+                {
+                    tail.events.push(event, position);
+                }
+                Logged::Write(write)
+                    if *write.entity == *self.entity.name && self.intake.has_any(&write) =>
+                {
+                    tail.writes.push(write, position);
+                }
+                _ => return Ok(()),
             }
-            if events.len() == LOG_BATCH {
-                take(&mut events, &mut positions)
-            } else {
-                Ok(())
-            }
+            tail.hand_on(LOG_BATCH, each)
         })?;
-        if events.is_empty() {
-            return Ok(());
+        tail.hand_on(1, each)
+    }
+}
+
+/// Records of the log, gathered into batches.
+struct Tail<'r> {
+    reading: &'r Reading<'r>,
+    rows: Rows<'r>,
+    numbering: Numbering,
+    events: Waiting<Event>,
+    writes: Waiting<ValueWrite>,
+}
+
+/// Records of one kind with their positions, one past their offsets.
+struct Waiting<T> {
+    records: Vec<T>,
+    positions: Vec<u64>,
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Waiting {
+            records: Vec::new(),
+            positions: Vec::new(),
         }
-        take(&mut events, &mut positions)
+    }
+}
+
+impl<T> Waiting<T> {
+    fn push(&mut self, record: T, position: u64) {
+        self.records.push(record);
+        self.positions.push(position);
+    }
+
+    /// All of them, placed behind every file.
+    fn leave(&mut self) -> (Vec<T>, Placed) {
+        let positions = std::mem::take(&mut self.positions);
+        let rank = u32::MAX;
+        (
+            std::mem::take(&mut self.records),
+            Placed { rank, positions },
+        )
+    }
+}
+
+impl Tail<'_> {
+    /// Hands on what has come to so many records.
+    fn hand_on(
+        &mut self,
+        least: usize,
+        each: &mut dyn FnMut(Piece) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.events.records.len() >= least {
+            self.events()?.map_or(Ok(()), &mut *each)?;
+        }
+        if self.writes.records.len() >= least {
+            self.writes()?.map_or(Ok(()), each)?;
+        }
+        Ok(())
+    }
+
+    fn events(&mut self) -> Result<Option<Piece>, Error> {
+        let (events, placed) = self.events.leave();
+        let batch = event::batch(&events, self.reading.intake.wanted())?;
+        self.reading
+            .piece(batch, placed, self.rows, &mut self.numbering)
+    }
+
+    fn writes(&mut self) -> Result<Option<Piece>, Error> {
+        let reading = self.reading;
+        let (writes, placed) = self.writes.leave();
+        let bare = |write: &ValueWrite| write.bare(reading.source, reading.entity);
+        let bare: Vec<Event> = writes.iter().map(bare).collect();
+        let batch = event::batch(&bare, reading.intake.wanted())?;
+        let positions = placed.positions.clone();
+        let take = |batch: &RecordBatch, kept: &[u64]| {
+            let mut kept = kept.iter().peekable();
+            let is_kept = |at: &usize| kept.next_if(|&&held| held == positions[*at]).is_some();
+            let kept = (0..writes.len()).filter(is_kept);
+            let kept: Vec<&ValueWrite> = kept.map(|at| &writes[at]).collect();
+            reading.intake.take_writes(batch, &kept)
+        };
+        reading.piece_by(batch, placed, self.rows, &mut self.numbering, take)
     }
 }

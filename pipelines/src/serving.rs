@@ -37,8 +37,10 @@ pub struct ServedGroup {
     pub source: String,
     /// The log's records before this are in the version that was pushed.
     pub built_until: Offset,
-    /// How live events become columns; none for tables, which take no events.
-    pub(crate) intake: Option<Intake>,
+    /// How live events and written values become columns.
+    pub(crate) intake: Intake,
+    /// Whether it takes events: tables do not.
+    pub(crate) takes_events: bool,
     pub(crate) empty: GroupState,
 }
 
@@ -272,23 +274,21 @@ impl ServedGroup {
             .iter()
             .map(|column| column.name.clone())
             .collect();
-        let intake = match source.event_time {
-            Some(_) => Some(Intake::new(&fold, source, entity, &present, embedder)?),
-            None => None,
-        };
+        let intake = Intake::new(&fold, source, entity, &present, embedder)?;
         let empty = fold.new_state();
         Ok(ServedGroup {
             fold,
             source: group.source.clone(),
             built_until: Offset(0),
             intake,
+            takes_events: source.event_time.is_some(),
             empty,
         })
     }
 }
 
 impl OpenRow<'_> {
-    /// The newest event of all the entity's groups, if it has any.
+    /// The newest event or written value of all the entity's groups, if it has any.
     pub fn newest(&self) -> Option<EventTime> {
         (self.newest != i64::MIN).then_some(EventTime(self.newest))
     }

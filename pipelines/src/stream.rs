@@ -1,5 +1,6 @@
-//! The stream: events taken into stored rows one after another. Called for events that have
-//! just been logged, for the tail of the log after a crash, and to catch up after a push.
+//! The stream: events and written values taken into stored rows one after another. Called for
+//! those that have just been logged, for the tail of the log after a crash, and to catch up after
+//! a push.
 
 use std::borrow::Cow;
 
@@ -7,9 +8,11 @@ use granary_registry::{EventTime, Value};
 use granary_storage::{LogReader, Offset};
 
 use crate::error::Error;
-use crate::event::{self, Event};
+use crate::event::Event;
 use crate::fold::Applied;
+use crate::logged::{Logged, replay_all};
 use crate::serving::Serving;
+use crate::value_write::ValueWrite;
 
 /// Events folded at once while replaying.
 const REPLAY: usize = 4096;
@@ -30,11 +33,13 @@ pub trait Rows {
 pub struct Streamed {
     /// Events folded in.
     pub folded: u64,
+    /// Writes of values folded in.
+    pub written: u64,
     /// Copies.
     pub duplicates: u64,
     /// Events that wait for the next build.
     pub late: u64,
-    /// The newest of all.
+    /// The newest event of all.
     pub newest: Option<i64>,
 }
 
@@ -64,7 +69,29 @@ pub fn fold_events(
     Ok(streamed)
 }
 
-/// Folds the log's events between two offsets.
+/// Takes written values in, in the order in which they were logged. `positions` are one past
+/// their offsets.
+pub fn fold_writes(
+    serving: &Serving,
+    writes: &[ValueWrite],
+    positions: &[u64],
+    rows: &mut impl Rows,
+) -> Result<Streamed, Error> {
+    let mut streamed = Streamed::default();
+    let prepared = serving.prepare_writes(writes, positions)?;
+    for (write, &position) in positions.iter().enumerate() {
+        let held = &writes[write];
+        let Some(key) = key_bytes(&held.key).filter(|_| *held.entity == *serving.entity.name)
+        else {
+            continue;
+        };
+        let admit = |_: &[u8], waiting: &mut Vec<u8>| prepared.admit(write, position, waiting);
+        streamed.written += u64::from(rows.change(&key, admit)?);
+    }
+    Ok(streamed)
+}
+
+/// Folds what the log has between two offsets.
 pub fn catch_up(
     serving: &Serving,
     log: &LogReader,
@@ -73,41 +100,63 @@ pub fn catch_up(
     rows: &mut impl Rows,
 ) -> Result<Streamed, Error> {
     let mut total = Streamed::default();
-    let mut events: Vec<Event> = Vec::new();
-    let mut positions = Vec::new();
-    let mut fold = |events: &mut Vec<Event>, positions: &mut Vec<u64>| {
-        if let Some(first) = events.first() {
-            total.add(fold_events(
-                serving,
-                &first.source,
-                events,
-                positions,
-                rows,
-            )?);
+    let mut tail = Tail::default();
+    replay_all(log, from, until, |offset, logged| {
+        if tail.is_full_for(&logged) {
+            total.add(tail.fold(serving, rows)?);
         }
-        events.clear();
-        positions.clear();
-        Ok::<(), Error>(())
-    };
-    event::replay(log, from, until, |offset, event| {
-        let other = events
-            .last()
-            .is_some_and(|last| last.source != event.source);
-        if other || events.len() == REPLAY {
-            fold(&mut events, &mut positions)?;
-        }
-        events.push(event);
-        positions.push(offset.0 + 1);
+        tail.push(offset, logged);
         Ok(())
     })?;
-    fold(&mut events, &mut positions)?;
+    total.add(tail.fold(serving, rows)?);
     Ok(total)
+}
+
+/// Records of the log that are folded together: events of one source, or writes.
+#[derive(Default)]
+struct Tail {
+    events: Vec<Event>,
+    writes: Vec<ValueWrite>,
+    positions: Vec<u64>,
+}
+
+impl Tail {
+    /// Whether a record must wait until those before it are folded.
+    fn is_full_for(&self, logged: &Logged) -> bool {
+        let is_other = match logged {
+            Logged::Event(event) => {
+                let is_other = |last: &Event| last.source != event.source;
+                !self.writes.is_empty() || self.events.last().is_some_and(is_other)
+            }
+            Logged::Write(_) => !self.events.is_empty(),
+        };
+        is_other || self.positions.len() == REPLAY
+    }
+
+    fn push(&mut self, offset: Offset, logged: Logged) {
+        self.positions.push(offset.0 + 1);
+        match logged {
+            Logged::Event(event) => self.events.push(event),
+            Logged::Write(write) => self.writes.push(write),
+        }
+    }
+
+    fn fold(&mut self, serving: &Serving, rows: &mut impl Rows) -> Result<Streamed, Error> {
+        let positions = std::mem::take(&mut self.positions);
+        let events = std::mem::take(&mut self.events);
+        let writes = std::mem::take(&mut self.writes);
+        match events.first() {
+            Some(first) => fold_events(serving, &first.source, &events, &positions, rows),
+            None => fold_writes(serving, &writes, &positions, rows),
+        }
+    }
 }
 
 impl Streamed {
     /// Adds what other events did.
     pub fn add(&mut self, other: Streamed) {
         self.folded += other.folded;
+        self.written += other.written;
         self.duplicates += other.duplicates;
         self.late += other.late;
         self.newest = self.newest.max(other.newest);

@@ -36,7 +36,28 @@ pub(crate) fn of_group(group: &FeatureGroup, entity: &Entity, source: &Source) -
         hash.text(&column.name).expression(&column.expression);
     });
     hash.list(&group.features, Canonical::feature);
+    // The states of two values of one column were one before either could be written alone.
+    if shares_columns(group) {
+        hash.text("a state for each value");
+    }
     hash.finish()
+}
+
+/// Whether two values read the same columns.
+fn shares_columns(group: &FeatureGroup) -> bool {
+    let features = group.features.iter();
+    let mut columns: Vec<&ValueColumns> = Vec::new();
+    let values = features.filter_map(|feature| match &feature.kind {
+        FeatureKind::Value { columns } => Some(columns),
+        _ => None,
+    });
+    for value in values {
+        if columns.contains(&value) {
+            return true;
+        }
+        columns.push(value);
+    }
+    false
 }
 
 impl Registry {

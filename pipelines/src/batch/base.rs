@@ -10,7 +10,7 @@ use granary_storage::{LogReader, OfflineStore, Offset, Version};
 
 use super::chunk::Partials;
 use crate::error::Error;
-use crate::fold::{DecodeError, GroupFold, InputFrom, InputSpec, STATE_FORMAT};
+use crate::fold::{DecodeError, InputFrom, InputSpec, STATE_FORMAT};
 use crate::job::Job;
 use crate::piece::Interner;
 use crate::reading::Since;
@@ -84,9 +84,8 @@ impl Base {
                         found: 0,
                     })
                 })?;
-                let newest = GroupFold::newest_of(state.row).map_err(damaged)?;
-                let rows = u32::try_from(state.events).unwrap_or(u32::MAX);
-                partials.push_encoded(interner.number(key), rows, (i64::MIN, newest), &state);
+                let pushed = partials.push_encoded(interner.number(key), &state);
+                pushed.map_err(damaged)?;
             }
         }
         Ok(partials)
@@ -99,7 +98,7 @@ fn has_the_same_columns(
     group: &FeatureGroup,
     read: &HashSet<PathBuf>,
 ) -> Result<bool, Error> {
-    let by_name = |input: &InputSpec| matches!(input.from, InputFrom::Value(..));
+    let by_name = |input: &InputSpec| matches!(input.from, InputFrom::Value { .. });
     if !job.compile(group)?.inputs.iter().any(by_name) {
         return Ok(true);
     }

@@ -46,6 +46,10 @@ pub(super) struct Partials {
     pub bytes_read: u64,
     /// Rows of the entities at its two ends, not folded: they may be cut.
     pub edges: Vec<Piece>,
+    /// The newest event of the parts.
+    pub newest: Option<i64>,
+    /// The newest row of them: values may have been written after it.
+    pub latest: Option<i64>,
     /// The states of the parts, one after another.
     bytes: Sink,
 }
@@ -235,20 +239,26 @@ impl Partials {
             vectors: self.bytes.vectors.len(),
         });
         fold.encode(&state, &mut self.bytes);
+        self.note(state.newest_event().0, state.newest().0);
     }
 
-    /// Adds an encoded state.
+    fn note(&mut self, newest: i64, latest: i64) {
+        self.newest = self.newest.max(Some(newest));
+        self.latest = self.latest.max(Some(latest));
+    }
+
+    /// Adds an encoded state of everything up to its newest event.
     pub(super) fn push_encoded(
         &mut self,
         entity: u32,
-        rows: u32,
-        span: (i64, i64),
         state: &StateRow<'_>,
-    ) {
+    ) -> Result<(), DecodeError> {
+        let newest = GroupFold::newest_event_of(state.row)?;
+        self.note(newest, GroupFold::newest_of(state.row)?);
         self.parts.push(Partial {
             entity,
-            rows,
-            span,
+            rows: u32::try_from(state.events).unwrap_or(u32::MAX),
+            span: (i64::MIN, newest),
             row: self.bytes.row.len(),
             vectors: self.bytes.vectors.len(),
         });
@@ -256,6 +266,7 @@ impl Partials {
         self.bytes
             .vectors
             .extend_from_slice(state.vectors.unwrap_or_default());
+        Ok(())
     }
 
     /// The encoded state of one of its parts, and its vectors.

@@ -83,8 +83,14 @@ impl Joined {
 
     /// The newest event of all.
     pub(super) fn newest(&self) -> Option<i64> {
-        let newest = self.parts().map(|part| part.span.1).max();
-        newest.filter(|&time| time != i64::MIN)
+        let newest = self.partials.iter().filter_map(|partials| partials.newest);
+        newest.max().filter(|&time| time != i64::MIN)
+    }
+
+    /// The newest row of all, written values included.
+    pub(super) fn latest(&self) -> Option<i64> {
+        let latest = self.partials.iter().filter_map(|partials| partials.latest);
+        latest.max().filter(|&time| time != i64::MIN)
     }
 
     /// A part.

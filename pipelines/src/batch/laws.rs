@@ -72,7 +72,7 @@ fn stored(bench: &Bench, joined: &Joined) -> Partials {
     let mut base = Partials::default();
     for places in joined.entities() {
         let state = joined.state(&bench.fold, places).unwrap();
-        let events = places.iter().map(|place| joined.part(place).rows).sum();
+        let events: u32 = places.iter().map(|place| joined.part(place).rows).sum();
         let mut bytes = Sink::default();
         bench.fold.encode(&state, &mut bytes);
         let row = StateRow {
@@ -81,8 +81,7 @@ fn stored(bench: &Bench, joined: &Joined) -> Partials {
             vectors: Some(&bytes.vectors),
             events: u64::from(events),
         };
-        let newest = GroupFold::newest_of(&bytes.row).unwrap();
-        base.push_encoded(places[0].entity, events, (i64::MIN, newest), &row);
+        base.push_encoded(places[0].entity, &row).unwrap();
     }
     base
 }

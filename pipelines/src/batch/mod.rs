@@ -47,6 +47,8 @@ pub struct Folds {
     pub rows_read: u64,
     /// The newest event of all.
     pub watermark: Option<i64>,
+    /// The newest row of all: values may have been written after it.
+    pub latest: Option<i64>,
     held: Held,
 }
 
@@ -81,6 +83,7 @@ pub fn fold(job: &Job<'_>, group: &FeatureGroup, base: Option<&Base>) -> Result<
             fold,
             rows_read,
             watermark: joined.newest(),
+            latest: joined.latest(),
             held: Held::Whole(interner.into_names(), joined),
         });
     }
@@ -93,6 +96,7 @@ pub fn fold(job: &Job<'_>, group: &FeatureGroup, base: Option<&Base>) -> Result<
         fold: reading.into_parts().0,
         rows_read: spilled.rows_read,
         watermark: spilled.newest,
+        latest: spilled.latest,
         held: Held::Spilled(spilled),
     })
 }

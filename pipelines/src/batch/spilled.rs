@@ -31,8 +31,10 @@ pub(super) struct Spilled {
     spill: Spill,
     /// Rows read, copies included.
     pub rows_read: u64,
-    /// The newest of them.
+    /// The newest event of them.
     pub newest: Option<i64>,
+    /// The newest of them, written values included.
+    pub latest: Option<i64>,
 }
 
 /// Rows of a range, with their rank among those of one instant.
@@ -49,6 +51,7 @@ struct Scatter {
     blocks: Vec<(usize, Stored)>,
     rows: u64,
     newest: Option<i64>,
+    latest: Option<i64>,
 }
 
 impl Spilled {
@@ -64,7 +67,7 @@ impl Spilled {
             Rows::Known,
             |_| Scatter::default(),
             |scatter, piece| {
-                scatter.take(piece, &ranks);
+                scatter.take(piece, &ranks, &reading.fold);
                 put(scatter)
             },
             |mut scatter| {
@@ -74,6 +77,7 @@ impl Spilled {
             },
         )?;
         let newest = chunks.iter().filter_map(|chunk| chunk.newest).max();
+        let latest = chunks.iter().filter_map(|chunk| chunk.latest).max();
         let mut spilled = Spilled {
             ranges: vec![Vec::new(); names.len().div_ceil(size)],
             names,
@@ -81,6 +85,7 @@ impl Spilled {
             spill,
             rows_read: chunks.iter().map(|chunk| chunk.rows).sum(),
             newest: newest.filter(|&time| time != i64::MIN),
+            latest: latest.filter(|&time| time != i64::MIN),
         };
         for (range, block) in chunks.into_iter().flat_map(|chunk| chunk.blocks) {
             spilled.ranges[range].push(block);
@@ -128,9 +133,13 @@ impl Spilled {
 
 impl Scatter {
     /// Rows with their entities as places in the order of keys.
-    fn take(&mut self, mut piece: Piece, ranks: &[u32]) {
+    fn take(&mut self, mut piece: Piece, ranks: &[u32], fold: &GroupFold) {
         self.rows += piece.rows() as u64;
-        self.newest = self.newest.max(piece.columns.times.iter().copied().max());
+        let times = piece.columns.times.iter().copied();
+        self.latest = self.latest.max(times.clone().max());
+        let events = times.enumerate();
+        let events = events.filter(|(row, _)| !fold.is_written(&piece.columns, *row));
+        self.newest = self.newest.max(events.map(|(_, time)| time).max());
         for entity in &mut piece.entities {
             *entity = ranks[*entity as usize];
         }

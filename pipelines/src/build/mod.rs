@@ -18,7 +18,7 @@ use crate::source::FileHash;
 /// What a build asks for.
 #[derive(Clone, Copy)]
 pub struct BuildPlan<'a> {
-    /// The instant at which features are finalized, unless an event is newer. Asked for once
+    /// The instant at which features are finalized, unless an event or a written value is newer. Asked for once
     /// the group's own rows are read.
     pub as_of: &'a (dyn Fn() -> Result<EventTime, Error> + Sync),
     /// The version to go on from, if rows that it has read are not to be read again.
@@ -56,9 +56,7 @@ pub fn build(
     if source.event_time.is_some() {
         job.note_newest(source, folds.watermark);
     }
-    let newest = folds
-        .watermark
-        .map_or(i64::MIN, |time| time.saturating_add(1));
+    let newest = folds.latest.map_or(i64::MIN, |time| time.saturating_add(1));
     let as_of = (plan.as_of)()?.max(EventTime(newest));
     // What went to disk was read from the beginning.
     let base = plan.base.filter(|_| folds.spilled().is_none());

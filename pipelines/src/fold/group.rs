@@ -1,5 +1,6 @@
 //! The folds of one feature group, compiled once from the registry, and their states for
-//! one entity. Called by every job: batch, stream, serving and point in time.
+//! one entity. Called by every job: batch, stream, serving and point in time. How written values
+//! go into a state is in `written`.
 
 use std::sync::Arc;
 
@@ -12,12 +13,16 @@ use super::codec::{Bytes, DecodeError, Sink};
 use super::compile::{CompileError, compile};
 use super::edges::EdgesAnswer;
 use super::window::Windowed;
+use super::written::{ValueState, WrittenBits};
 use super::{Columns, Events, Fold, NO_HASH, State};
 use crate::expression::Program;
 use crate::text::Embedder;
 
 /// First byte of every encoded state.
 pub const STATE_FORMAT: u8 = 2;
+
+/// First byte of one into which values were written; when, stands behind the newest event.
+const WRITTEN_FORMAT: u8 = 3;
 
 /// A feature group as folds: what to read of an event, how to fold it, what to answer.
 #[derive(Debug)]
@@ -34,6 +39,10 @@ pub struct GroupFold {
     pub slots: Vec<Slot>,
     /// One for each distinct state; features that differ only in their ending share one.
     pub(super) states: Vec<Fold>,
+    /// Those of them that can be written, in order of their inputs.
+    pub(super) values: Vec<ValueState>,
+    /// Where a row says which of them it brings.
+    pub(super) bits: WrittenBits,
     keeps_ids: bool,
     lateness: Span,
 }
@@ -52,8 +61,16 @@ pub struct InputSpec {
 pub enum InputFrom {
     /// Computed of the source's columns.
     Expression(Expression),
-    /// The columns of a value feature, chosen when the file's columns are known.
-    Value(ValueColumns, DType),
+    /// The columns of a value feature, chosen when the file's columns are known. No two features
+    /// share them: each can be written alone.
+    Value {
+        /// Its name.
+        feature: Arc<str>,
+        /// Where it reads.
+        columns: ValueColumns,
+        /// The type of its values.
+        dtype: DType,
+    },
 }
 
 /// The form in which folds read an input.
@@ -94,10 +111,20 @@ pub(super) enum Answer {
 /// The states of one group for one entity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupState {
-    newest: i64,
+    /// The newest event.
+    pub(super) newest: i64,
+    /// The instant of the newest value that was written.
+    pub(super) written: i64,
     /// Instant and hashed id of the events a copy of which may still come, in order.
     recent: Vec<Seen>,
-    states: Vec<State>,
+    pub(super) states: Vec<State>,
+}
+
+/// What stands first in an encoded state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) newest: i64,
+    pub(super) written: i64,
 }
 
 /// Instant and hashed id of an event.
@@ -137,6 +164,8 @@ impl GroupFold {
         Ok(GroupFold {
             name: group.name.clone(),
             fingerprint: group.fingerprint,
+            bits: WrittenBits::new(compiled.filters.len(), compiled.values.len()),
+            values: compiled.values,
             filters: compiled.filters,
             inputs: compiled.inputs,
             slots: compiled.slots,
@@ -178,13 +207,22 @@ impl GroupFold {
         let states = self.states.iter().map(Fold::new_state).collect();
         GroupState {
             newest: i64::MIN,
+            written: i64::MIN,
             recent: Vec::new(),
             states,
         }
     }
 
-    /// Takes in events that hold no copies, of any age: batch and point in time.
-    pub fn fold(&self, state: &mut GroupState, events: &Events<'_>) {
+    /// Takes in rows that hold no copies, of any age: batch and point in time.
+    pub fn fold(&self, state: &mut GroupState, rows: &Events<'_>) {
+        if self.bits.is_any_written(rows) {
+            return self.fold_mixed(state, rows);
+        }
+        self.fold_events(state, rows);
+    }
+
+    /// The same of rows none of which was written.
+    pub(super) fn fold_events(&self, state: &mut GroupState, events: &Events<'_>) {
         if events.rows.is_empty() {
             return;
         }
@@ -201,9 +239,14 @@ impl GroupFold {
         }
     }
 
-    /// The compact state of a run of events that hold no copies.
+    /// The compact state of a run of rows that hold no copies.
     pub fn closed(&self, events: &Events<'_>) -> GroupState {
         let mut state = self.new_state();
+        if self.bits.is_any_written(events) {
+            self.fold_mixed(&mut state, events);
+            self.compact(&mut state);
+            return state;
+        }
         let closed_before = self.closed_before(events.newest);
         for (fold, state) in self.states.iter().zip(&mut state.states) {
             fold.close(state, events, closed_before);
@@ -224,7 +267,7 @@ impl GroupFold {
         event: Seen,
     ) -> Result<Applied, DecodeError> {
         let (mut newest, mut is_known) = match state {
-            Some(state) => head(state, event)?,
+            Some(state) => known(state, event)?,
             None => (i64::MIN, false),
         };
         for other in waiting {
@@ -252,6 +295,7 @@ impl GroupFold {
     /// Joins the state of other events of the same entity.
     pub fn merge(&self, into: &mut GroupState, from: &GroupState) {
         into.newest = into.newest.max(from.newest);
+        into.written = into.written.max(from.written);
         for ((fold, into), from) in self.states.iter().zip(&mut into.states).zip(&from.states) {
             fold.merge(into, from);
         }
@@ -302,8 +346,14 @@ impl GroupFold {
 
     /// Writes a state.
     pub fn encode(&self, state: &GroupState, out: &mut Sink) {
-        out.row.push(STATE_FORMAT);
-        out.signed(state.newest);
+        if state.written == i64::MIN {
+            out.row.push(STATE_FORMAT);
+            out.signed(state.newest);
+        } else {
+            out.row.push(WRITTEN_FORMAT);
+            out.signed(state.newest);
+            out.signed(state.written);
+        }
         out.unsigned(state.recent.len() as u64);
         let mut later = state.newest;
         for (time, id) in state.recent.iter().rev() {
@@ -311,8 +361,9 @@ impl GroupFold {
             out.row.extend_from_slice(&id.to_le_bytes());
             later = *time;
         }
+        let base = state.newest().0;
         for (fold, held) in self.states.iter().zip(&state.states) {
-            fold.encode(held, state.newest, out);
+            fold.encode(held, base, out);
         }
     }
 
@@ -320,10 +371,10 @@ impl GroupFold {
     /// of [`GroupFold::needs_vectors`] answer null, and the state must not be written back.
     pub fn decode(&self, row: &[u8], vectors: Option<&[u8]>) -> Result<GroupState, DecodeError> {
         let mut bytes = Bytes::new(row, vectors);
-        let newest = begin(&mut bytes)?;
+        let head = begin(&mut bytes)?;
         let count = bytes.length()?;
         let mut recent = Vec::with_capacity(count);
-        let mut later = newest;
+        let mut later = head.newest;
         for _ in 0..count {
             later = bytes.time_before(later)?;
             recent.push((later, u64::from_le_bytes(bytes.fixed()?)));
@@ -332,11 +383,12 @@ impl GroupFold {
         let states = self
             .states
             .iter()
-            .map(|fold| fold.decode(newest, &mut bytes));
+            .map(|fold| fold.decode(head.latest(), &mut bytes));
         let states = states.collect::<Result<Vec<State>, DecodeError>>()?;
         if bytes.is_empty() {
             Ok(GroupState {
-                newest,
+                newest: head.newest,
+                written: head.written,
                 recent,
                 states,
             })
@@ -348,11 +400,14 @@ impl GroupFold {
         }
     }
 
-    /// The newest event of an encoded state, without decoding the rest.
+    /// The newest event or written value of an encoded state, without decoding the rest.
     pub fn newest_of(state: &[u8]) -> Result<i64, DecodeError> {
-        let mut bytes = Bytes::new(state, None);
-        bytes.byte()?;
-        bytes.signed()
+        Ok(begin(&mut Bytes::new(state, None))?.latest())
+    }
+
+    /// Its newest event.
+    pub fn newest_event_of(state: &[u8]) -> Result<i64, DecodeError> {
+        Ok(begin(&mut Bytes::new(state, None))?.newest)
     }
 
     fn closed_before(&self, newest: i64) -> i64 {
@@ -376,24 +431,43 @@ impl GroupFold {
 }
 
 impl GroupState {
-    /// The entity's newest event; `MIN` for tables without an event time and before the first.
+    /// The entity's newest event or written value; `MIN` for rows of tables without an event time
+    /// and before the first.
     pub fn newest(&self) -> EventTime {
+        EventTime(self.newest.max(self.written))
+    }
+
+    /// The newest event alone.
+    pub fn newest_event(&self) -> EventTime {
         EventTime(self.newest)
     }
 }
 
-/// The newest event of an encoded state, of which the rest follows.
-pub(super) fn begin(bytes: &mut Bytes<'_>) -> Result<i64, DecodeError> {
-    match bytes.byte()? {
-        STATE_FORMAT => bytes.signed(),
-        found => Err(DecodeError::Format { found }),
+impl Head {
+    /// The newest of all that the state knows.
+    pub(super) fn latest(self) -> i64 {
+        self.newest.max(self.written)
     }
 }
 
+/// The head of an encoded state, of which the rest follows.
+pub(super) fn begin(bytes: &mut Bytes<'_>) -> Result<Head, DecodeError> {
+    let format = bytes.byte()?;
+    if format != STATE_FORMAT && format != WRITTEN_FORMAT {
+        return Err(DecodeError::Format { found: format });
+    }
+    let newest = bytes.signed()?;
+    let written = match format {
+        WRITTEN_FORMAT => bytes.signed()?,
+        _ => i64::MIN,
+    };
+    Ok(Head { newest, written })
+}
+
 /// The newest event of an encoded state, and whether the state still knows this one.
-fn head(state: &[u8], event: Seen) -> Result<(i64, bool), DecodeError> {
+fn known(state: &[u8], event: Seen) -> Result<(i64, bool), DecodeError> {
     let mut bytes = Bytes::new(state, None);
-    let newest = begin(&mut bytes)?;
+    let newest = begin(&mut bytes)?.newest;
     let mut later = newest;
     for _ in 0..bytes.length()? {
         later = bytes.time_before(later)?;

@@ -23,7 +23,7 @@ pub(crate) struct LatestValue {
 }
 
 impl Latest {
-    fn offer(state: &mut Option<LatestValue>, time: i64, position: u64, value: Value) {
+    pub(super) fn offer(state: &mut Option<LatestValue>, time: i64, position: u64, value: Value) {
         let newer = state
             .as_ref()
             .is_none_or(|held| (time, position) >= (held.time, held.position));

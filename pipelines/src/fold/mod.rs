@@ -5,6 +5,7 @@ mod codec; // the bytes of a state
 mod events; // what `update` reads
 mod compile; // from the registry's features to folds
 mod group; // the folds of one feature group, as one state per entity
+mod written; // values that were written, beside events
 mod reading; // features straight from an encoded state
 pub(crate) mod waiting; // live events on their way into a state
 mod column_builder; // finalized values into Arrow columns
@@ -39,6 +40,7 @@ pub use group::{
 };
 
 pub(crate) use reading::Reading;
+pub(crate) use written::WrittenBits;
 
 use granary_registry::{EventTime, Value};
 

@@ -17,7 +17,7 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// The newest event of the state read.
+    /// The newest event or written value of the state read.
     pub(crate) fn newest(&self) -> i64 {
         self.newest
     }
@@ -44,7 +44,7 @@ impl GroupFold {
         reading: &mut Reading,
     ) -> Result<(), DecodeError> {
         let mut bytes = encoded;
-        let newest = begin(&mut bytes)?;
+        let newest = begin(&mut bytes)?.latest();
         reading.newest = newest;
         for _ in 0..bytes.length()? {
             bytes.unsigned()?;

@@ -5,7 +5,7 @@
 //! | bytes | what of one event for one group |
 //! |---|---|
 //! | varint | length of all that follows |
-//! | varint | number of the group |
+//! | varint | number of the group, doubled, and one more if values were written |
 //! | varint | its instant |
 //! | 8 | its id, hashed |
 //! | varint | one past its offset in the log |
@@ -16,6 +16,7 @@
 use super::codec::{Bytes, DecodeError, Sink};
 use super::events::{Columns, Input, NO_CATEGORY, NO_HASH, Vectors};
 use super::group::{GroupFold, InputKind};
+use super::written::WrittenBits;
 use crate::expression::value_at;
 
 /// One event that waits.
@@ -27,6 +28,8 @@ pub(crate) struct Waiting<'a> {
     pub time: i64,
     /// Its hashed id.
     pub id: u64,
+    /// Whether it is no event: values were written.
+    pub is_written: bool,
     rest: Bytes<'a>,
 }
 
@@ -40,7 +43,7 @@ pub(crate) struct Records {
 
 impl Records {
     /// All rows of a group's columns.
-    pub(crate) fn of(group: usize, columns: &Columns) -> Records {
+    pub(crate) fn of(group: usize, columns: &Columns, bits: WrittenBits) -> Records {
         let (mut framed, mut sink, mut inputs) =
             (Sink::default(), Sink::default(), Sink::default());
         let mut ends = Vec::with_capacity(columns.rows());
@@ -50,7 +53,8 @@ impl Records {
             for input in &columns.inputs {
                 append_input(&mut inputs, input, row);
             }
-            sink.unsigned(group as u64);
+            let is_written = bits.is_written(columns, row);
+            sink.unsigned((group as u64) << 1 | u64::from(is_written));
             sink.signed(columns.times[row]);
             let id = columns.ids.get(row).copied().unwrap_or(NO_HASH);
             sink.row.extend_from_slice(&id.to_le_bytes());
@@ -82,8 +86,10 @@ pub(crate) fn waiting(bytes: &[u8]) -> impl Iterator<Item = Result<Waiting<'_>, 
     std::iter::from_fn(move || {
         (!bytes.is_empty()).then(|| {
             let mut rest = Bytes::new(bytes.text()?, None);
+            let place = rest.unsigned()?;
             Ok(Waiting {
-                group: rest.unsigned()? as usize,
+                group: (place >> 1) as usize,
+                is_written: place & 1 == 1,
                 time: rest.signed()?,
                 id: u64::from_le_bytes(rest.fixed()?),
                 rest,
@@ -99,7 +105,7 @@ pub(crate) fn columns(
 ) -> Result<Columns, DecodeError> {
     events.sort_by_key(|event| event.time);
     let mut columns = Columns {
-        masks: vec![Vec::with_capacity(events.len()); fold.filters.len().div_ceil(64)],
+        masks: vec![Vec::with_capacity(events.len()); fold.bits.words()],
         ..Columns::default()
     };
     let mut inputs: Vec<Column> = fold

@@ -51,7 +51,7 @@ impl Kept {
             .filter(|group| group.source == source.name)
         {
             for input in job.compile(group)?.inputs {
-                let InputFrom::Value(columns, dtype) = input.from else {
+                let InputFrom::Value { columns, dtype, .. } = input.from else {
                     continue;
                 };
                 let (ValueColumns::One(names) | ValueColumns::Spread(names)) = &columns;

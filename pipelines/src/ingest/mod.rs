@@ -32,6 +32,7 @@ use crate::build::input_file;
 use crate::error::Error;
 use crate::event::{self, Event};
 use crate::job::{Job, Progress};
+use crate::logged;
 use crate::source::{self, Chunk, FileHash, SourceFiles};
 
 /// Events of a batch made from the log.
@@ -249,7 +250,7 @@ impl Ingest<'_> {
                 sorter.schema(),
             )?)
         };
-        event::replay(&log, from, until, |offset, event| {
+        logged::replay(&log, from, until, |offset, event| {
             if *event.source == *self.source.name {
                 events.push(event);
                 positions.push(offset.0 as i64 + 1);

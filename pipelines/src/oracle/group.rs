@@ -11,7 +11,7 @@ use granary_registry::{
 use super::{Question, Row, Wanted, latest, order, typed};
 use crate::error::Error;
 use crate::expression::Program;
-use crate::fold::{CompileError, Events, InputFrom, InputKind, InputSpec};
+use crate::fold::{CompileError, Events, Filter, InputFrom, InputKind, InputSpec, WrittenBits};
 use crate::job::Job;
 use crate::piece::Piece;
 use crate::reading::{Reading, Rows};
@@ -24,19 +24,33 @@ pub(crate) struct GroupOracle {
     filters: Vec<Expression>,
     /// The input that holds the dedupe key.
     id: Option<usize>,
+    /// How many features are values.
+    values: usize,
     /// What aggregations see of a row: equal conditions and inputs share a list.
     lists: Vec<(Option<usize>, Option<usize>)>,
 }
 
 enum Plan {
-    Value { input: usize, max_age: Option<Span> },
-    Aggregate { question: Question, list: usize },
-    Derived { program: Program, needs: Vec<usize> },
+    Value {
+        input: usize,
+        /// Its place among the values.
+        place: usize,
+        max_age: Option<Span>,
+    },
+    Aggregate {
+        question: Question,
+        list: usize,
+    },
+    Derived {
+        program: Program,
+        needs: Vec<usize>,
+    },
 }
 
 /// The rows of some entities, in order of file, then log.
 pub(crate) struct OracleRows {
     rows: Piece,
+    bits: WrittenBits,
     /// The rows of each entity.
     of: Vec<Vec<u32>>,
 }
@@ -60,6 +74,7 @@ impl GroupOracle {
             inputs: Vec::new(),
             filters: Vec::new(),
             id: None,
+            values: 0,
             lists: Vec::new(),
         };
         let named = |name: &String| source.columns.iter().find(|column| column.name == *name);
@@ -86,11 +101,17 @@ impl GroupOracle {
             FeatureKind::Value { columns } => {
                 let input = self.inputs.len();
                 self.inputs.push(InputSpec {
-                    from: InputFrom::Value(columns.clone(), feature.dtype),
+                    from: InputFrom::Value {
+                        feature: feature.name.clone(),
+                        columns: columns.clone(),
+                        dtype: feature.dtype,
+                    },
                     kind: kind(Some(feature.dtype)),
                 });
+                self.values += 1;
                 Plan::Value {
                     input,
+                    place: self.values - 1,
                     max_age: group.max_age,
                 }
             }
@@ -135,7 +156,13 @@ impl GroupOracle {
         for (row, &entity) in rows.entities.iter().enumerate() {
             of[entity as usize].push(row as u32);
         }
-        Ok(OracleRows { rows, of })
+        let bits = self.bits();
+        Ok(OracleRows { rows, bits, of })
+    }
+
+    /// Where a row says which values it brings.
+    fn bits(&self) -> WrittenBits {
+        WrittenBits::new(self.filters.len(), self.values)
     }
 
     /// The rows of an entity that were known, copies left out.
@@ -165,8 +192,11 @@ impl GroupOracle {
         let passes = |filter: Option<usize>, row: usize| {
             filter.is_none_or(|filter| columns.masks[filter / 64][row] >> (filter % 64) & 1 == 1)
         };
+        let bits = self.bits();
         let list = |&(filter, input): &(Option<usize>, Option<usize>)| {
-            let passing = rows.iter().filter(|(row, _)| passes(filter, *row));
+            let passing = rows
+                .iter()
+                .filter(|(row, _)| passes(filter, *row) && !bits.is_written(columns, *row));
             let row = |(row, id): &(usize, Value)| Row {
                 time: time(*row),
                 created: i64::MIN,
@@ -175,9 +205,15 @@ impl GroupOracle {
             };
             passing.map(row).collect()
         };
+        // A written row counts for the values that it brings, any other for all.
+        let brings = |value: usize, row: usize| {
+            let Filter { word, bit } = bits.of(value);
+            !bits.is_written(columns, row) || columns.masks[word][row] >> bit & 1 == 1
+        };
         let values = |(_, plan): &(DType, Plan)| match plan {
-            Plan::Value { input, .. } => rows
+            Plan::Value { input, place, .. } => rows
                 .iter()
+                .filter(|(row, _)| brings(*place, *row))
                 .map(|&(row, _)| (time(row), events.position(row), events.value(*input, row)))
                 .collect(),
             _ => Vec::new(),
@@ -198,7 +234,7 @@ impl GroupOracle {
     ) -> Option<Wanted> {
         let (dtype, plan) = &self.features[feature];
         match plan {
-            Plan::Value { input: _, max_age } => {
+            Plan::Value { max_age, .. } => {
                 let value = latest(&rows.values[feature], *max_age, as_of);
                 Some(Wanted::exactly(typed(value, *dtype)))
             }
@@ -222,13 +258,19 @@ impl GroupOracle {
 }
 
 impl OracleRows {
-    /// Instants and positions in the log of all rows of an entity.
-    pub(crate) fn times(&self, entity: usize) -> impl Iterator<Item = (i64, u64)> {
-        let events = Events::new(&self.rows.columns, 0..0);
-        self.of[entity].iter().map(move |&row| {
-            let row = row as usize;
-            (self.rows.columns.times[row], events.position(row))
-        })
+    /// Instants and positions in the log of all rows of an entity; `events_alone` leaves out
+    /// those that were written.
+    pub(crate) fn times(
+        &self,
+        entity: usize,
+        events_alone: bool,
+    ) -> impl Iterator<Item = (i64, u64)> {
+        let columns = &self.rows.columns;
+        let events = Events::new(columns, 0..0);
+        let rows = self.of[entity].iter().map(|&row| row as usize);
+        let counts = move |row: &usize| !(events_alone && self.bits.is_written(columns, *row));
+        rows.filter(counts)
+            .map(move |row| (columns.times[row], events.position(row)))
     }
 }
 

@@ -159,7 +159,8 @@ impl Check<'_> {
     fn entity(&self, tally: &mut Tally, entity: usize, events: &Events<'_>) {
         let logged = events.rows.clone().map(|row| events.position(row));
         let logged: Vec<u64> = logged.filter(|&position| position > 0).collect();
-        let times = events.rows.clone();
+        let is_event = |row: &usize| !self.fold.is_written(events.columns, *row);
+        let times = events.rows.clone().filter(is_event);
         let times = times.map(|row| (events.columns.times[row], events.position(row)));
         let mut late_for = LateFor::new(times.collect(), self.source);
         let mut alike: BTreeMap<Unknown, Vec<Asked>> = BTreeMap::new();
@@ -233,8 +234,11 @@ impl Check<'_> {
     fn naive(&self, entity: usize, asked: Asked) -> Option<(&GroupOracle, EntityRows)> {
         let (oracle, all) = self.oracle.as_ref()?;
         let lateness = self.source.allowed_lateness;
-        let late = late(all.times(entity), asked.built_until, lateness);
-        let positions: Vec<u64> = all.times(entity).map(|(_, position)| position).collect();
+        let late = late(all.times(entity, true), asked.built_until, lateness);
+        let positions: Vec<u64> = all
+            .times(entity, false)
+            .map(|(_, position)| position)
+            .collect();
         let unknown = Unknown::of(&self.records[asked.record], &positions, &late);
         let rows = oracle.entity(all, entity, |position| !unknown.has(position));
         Some((oracle, rows))

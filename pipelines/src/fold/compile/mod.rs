@@ -13,6 +13,7 @@ use granary_registry::{
 };
 
 use super::group::{Answer, InputFrom, InputKind, InputSpec, Slot};
+use super::written::ValueState;
 use super::{Filter, Fold, Latest, Windowed};
 use crate::expression::{self, Program};
 use crate::text::Embedder;
@@ -42,6 +43,7 @@ pub(super) struct Compiled {
     pub(super) inputs: Vec<InputSpec>,
     pub(super) slots: Vec<Slot>,
     pub(super) states: Vec<Fold>,
+    pub(super) values: Vec<ValueState>,
 }
 
 /// Compiles every feature of a group.
@@ -69,6 +71,7 @@ pub(super) fn compile(
         inputs: compiler.inputs,
         slots,
         states: compiler.states,
+        values: compiler.values,
     })
 }
 
@@ -79,6 +82,7 @@ struct Compiler<'a> {
     filters: Vec<Expression>,
     inputs: Vec<InputSpec>,
     states: Vec<Fold>,
+    values: Vec<ValueState>,
     /// What distinguishes a state: everything but the ending and the window's length.
     known: HashMap<StateKey, usize>,
 }
@@ -108,6 +112,7 @@ impl<'a> Compiler<'a> {
             filters: Vec::new(),
             inputs: Vec::new(),
             states: Vec::new(),
+            values: Vec::new(),
             known: HashMap::new(),
         }
     }
@@ -120,21 +125,28 @@ impl<'a> Compiler<'a> {
     ) -> Answer {
         let vector = feature.dtype == DType::Vector;
         let input = self.input(InputSpec {
-            from: InputFrom::Value(columns.clone(), feature.dtype),
+            from: InputFrom::Value {
+                feature: feature.name.clone(),
+                columns: columns.clone(),
+                dtype: feature.dtype,
+            },
             kind: if vector {
                 InputKind::Vectors
             } else {
                 InputKind::Values
             },
         });
-        let fold = Fold::Latest(Latest { input, max_age });
-        let key = StateKey {
-            class: "latest".into(),
-            input: Some(input),
-            filter: None,
-            hop: None,
-        };
-        self.state(key, fold)
+        let fold = Latest { input, max_age };
+        let state = self.states.len();
+        self.values.push(ValueState {
+            fold: fold.clone(),
+            state,
+        });
+        self.states.push(Fold::Latest(fold.clone()));
+        Answer::Fold {
+            fold: Fold::Latest(fold),
+            state,
+        }
     }
 
     /// Gives a fold a state, over its window if it has one.

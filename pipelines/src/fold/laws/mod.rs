@@ -4,6 +4,7 @@
 mod group; // every function over every window
 mod oracle; // the naive recomputation of these events
 mod reading; // rows read where they lie
+mod written; // values beside events
 
 use std::sync::Arc;
 
@@ -132,14 +133,15 @@ struct Live {
 impl Live {
     fn take(&mut self, bench: &Bench, columns: &Columns, row: usize) -> Applied {
         let state = (!self.state.row.is_empty()).then_some(&self.state.row[..]);
-        let others =
-            waiting::waiting(&self.waiting).map(|other| other.map(|other| (other.time, other.id)));
+        let others = waiting::waiting(&self.waiting)
+            .filter(|other| other.as_ref().is_ok_and(|other| !other.is_written))
+            .map(|other| other.map(|other| (other.time, other.id)));
         let judged = bench
             .fold
             .judge(state, others, (columns.times[row], columns.ids[row]))
             .unwrap();
         if judged == Applied::Folded {
-            let records = waiting::Records::of(0, columns);
+            let records = waiting::Records::of(0, columns, bench.fold.bits());
             self.waiting.extend_from_slice(records.get(row));
         }
         judged

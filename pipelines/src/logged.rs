@@ -1,0 +1,70 @@
+//! The records of the log that features are made of, in its order. Called by whoever folds or
+//! exports them; records of other kinds are passed over.
+
+use granary_storage::{Kind, LogReader, Offset};
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::value_write::ValueWrite;
+
+/// A record of the log that features are made of.
+#[derive(Clone, Debug)]
+pub(crate) enum Logged {
+    /// A row of a source.
+    Event(Event),
+    /// Values of an entity.
+    Write(ValueWrite),
+}
+
+/// Calls `each` with every event between two offsets and where it stands.
+pub fn replay(
+    log: &LogReader,
+    from: Offset,
+    until: Offset,
+    mut each: impl FnMut(Offset, Event) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let is_event = |kind: Kind| kind == Kind::Event;
+    replay_kinds(log, from, until, is_event, |offset, logged| match logged {
+        Logged::Event(event) => each(offset, event),
+        Logged::Write(_) => Ok(()),
+    })
+}
+
+/// The same for written values too.
+pub(crate) fn replay_all(
+    log: &LogReader,
+    from: Offset,
+    until: Offset,
+    each: impl FnMut(Offset, Logged) -> Result<(), Error>,
+) -> Result<(), Error> {
+    replay_kinds(log, from, until, |_| true, each)
+}
+
+fn replay_kinds(
+    log: &LogReader,
+    from: Offset,
+    until: Offset,
+    is_wanted: impl Fn(Kind) -> bool,
+    mut each: impl FnMut(Offset, Logged) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if from >= until {
+        return Ok(());
+    }
+    let mut records = log.read_from(from, Some(until))?;
+    while let Some(record) = records.next_record()? {
+        if !is_wanted(record.kind) {
+            continue;
+        }
+        let logged = match record.kind {
+            Kind::Event => Event::decode(record.payload).map(Logged::Event),
+            Kind::Value => ValueWrite::decode(record.payload).map(Logged::Write),
+            Kind::Plain => continue,
+        };
+        let damaged = |source| Error::LoggedEvent {
+            offset: record.offset.0,
+            source,
+        };
+        each(record.offset, logged.map_err(damaged)?)?;
+    }
+    Ok(())
+}
