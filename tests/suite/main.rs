@@ -22,5 +22,6 @@ mod events; // events sent to a running server
 mod ingest; // our own layout of the raw files and the log, at every stage of its making
 mod original; // the original system's registry and feature groups
 mod redis; // plain keys against a real Redis
+mod values; // written values, through every door
 mod training; // spines and labels, against the raw tables
 mod verify; // served values against their recomputation, and one that is altered

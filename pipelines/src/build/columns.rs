@@ -254,5 +254,6 @@ pub(super) fn statistics(
         max: json(&held.max),
         mean: held.mean,
         distinct: held.distinct.map(|distinct| distinct as u64),
+        dimension: held.dimension,
     })
 }

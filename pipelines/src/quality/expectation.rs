@@ -13,6 +13,7 @@ use hashbrown::HashSet;
 
 use super::vectors::Vectors;
 use crate::expression::{Error, Program, load, value_at};
+use crate::fold::ColumnBuilder;
 use crate::text::TextColumn;
 
 /// Whether one rule holds for one column.
@@ -53,6 +54,29 @@ pub fn check(feature: &Feature, column: &ArrayRef) -> Result<Vec<Outcome>, Error
         .iter()
         .map(|expectation| outcome(feature, expectation, &column))
         .collect()
+}
+
+/// The rule, as the registry writes it, that forbids a feature to have a value; of the rules
+/// about whole columns none does.
+pub fn broken_by(feature: &Feature, value: &Value) -> Result<Option<String>, Error> {
+    let of_one = |expectation: &&Expectation| {
+        expectation.severity == Severity::Error
+            && !matches!(expectation.rule, Rule::Unique | Rule::NullShare(_))
+    };
+    let rules: Vec<&Expectation> = feature.expectations.iter().filter(of_one).collect();
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    let mut column = ColumnBuilder::new(feature.dtype);
+    column.push(value);
+    let column = load(&column.finish(0), feature.dtype, &feature.name)?;
+    for rule in rules {
+        let outcome = outcome(feature, rule, &column)?;
+        if !outcome.passed {
+            return Ok(Some(outcome.rule));
+        }
+    }
+    Ok(None)
 }
 
 fn outcome(

@@ -23,6 +23,7 @@ use super::{events, feast, features, health, inference, mlflow, predict, status}
         events::send,
         feast::online_features,
         feast::push,
+        feast::write,
         inference::server,
         inference::live,
         inference::ready,

@@ -84,6 +84,8 @@ fn feast(routes: &mut Routes<'_>) {
     let online = to().to(feast::online_features);
     routes.post("/get-online-features", READ, online);
     routes.post("/push", WRITE, to().to(feast::push));
+    let write = to().to(feast::write);
+    routes.post("/write-to-online-store", WRITE, write);
 }
 
 fn inference(routes: &mut Routes<'_>) {

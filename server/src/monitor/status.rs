@@ -61,6 +61,12 @@ pub(super) fn write_status(out: &mut String, status: &Status) -> fmt::Result {
         help,
         status.events_late,
     )?;
+    one(
+        "granary_written_values_total",
+        counter,
+        "Writes of values accepted.",
+        status.values_written,
+    )?;
     let help = "Answers written to the serving log.";
     one(
         "granary_serving_log_answers_total",

@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::batch::Batch;
+use super::batch::{Batch, is_of_values};
 use super::command::{FeatureRead, FeatureStoreCommand, Refusal, Spec};
 use super::execute::transaction::queue;
-use super::execute::{permit, refuse};
+use super::execute::{is_entity, permit, refuse};
 use super::slowlog::Entry;
 use super::{Arguments, Command, Context, Labels, Parser, Reply, Session, Writer, execute};
 use crate::service::keys::Turn;
@@ -41,7 +41,7 @@ pub(super) struct Exchange {
     /// Bytes of `input` already answered.
     answered: usize,
     pub(super) writer: Writer,
-    /// Events read and not yet logged: their answers come next.
+    /// Events and values read and not yet logged: their answers come next.
     batch: Batch,
     /// A read at an instant, which may take its time: its answer comes next.
     pub(super) past: Option<FeatureRead>,
@@ -156,6 +156,20 @@ impl Exchange {
             && refusal.is_none()
         {
             self.batch.add(command, length, service);
+            self.answered += length;
+            done.commands += 1;
+            return ControlFlow::Continue(());
+        }
+        if let Ok((Command::HashWrite(command), _)) = &parsed
+            && is_of_values(&command.change)
+            && is_entity(&tools.catalog, command.key)
+            && self.session.queue.is_none()
+            && refusal.is_none()
+        {
+            let sight = self.session.sight(&tools.catalog);
+            let place = (service, &*tools.catalog);
+            self.batch
+                .add_values(command, length, place, sight.as_ref());
             self.answered += length;
             done.commands += 1;
             return ControlFlow::Continue(());

@@ -8,7 +8,7 @@ pub mod listener; // accepts, counts clients, stops
 mod frame; // bytes -> arguments, in pieces as they arrive
 mod inline; // a line typed by hand -> arguments
 
-mod batch; // events that came together
+mod batch; // events and values that came together
 mod command; // arguments -> a command, with the table of all there are
 
 mod cursor; // where SCANs stand

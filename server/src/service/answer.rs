@@ -225,6 +225,8 @@ pub struct Status {
     pub events_duplicate: u64,
     /// Of these, too late for the online state.
     pub events_late: u64,
+    /// Writes of values accepted since start.
+    pub values_written: u64,
     /// Answers written to the serving log since start.
     pub answers_logged: u64,
     /// Answers that were to be logged and could not.

@@ -82,6 +82,19 @@ fn vector(elements: &[Json]) -> Result<Value, String> {
     Ok(Value::Vector(elements))
 }
 
+/// A value as messages show it.
+pub(super) fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Int(x) => x.to_string(),
+        Value::Float(x) => x.to_string(),
+        Value::Bool(x) => x.to_string(),
+        Value::Text(x) => shown(&Json::from(&**x)),
+        Value::Timestamp(x) => x.to_string(),
+        Value::Vector(x) => format!("a vector of {}", x.len()),
+    }
+}
+
 /// A value as it was sent, cut to a readable length.
 pub fn shown(json: &Json) -> String {
     const SHOWN: usize = 40;

@@ -33,14 +33,19 @@ impl WallClock {
 impl Service {
     /// "Now" by the registry's clock.
     pub fn now(&self) -> EventTime {
-        match self.inner.definition().registry.clock {
-            Clock::Wall => self.inner.wall.now(),
-            Clock::Data => EventTime(self.inner.data_clock.load(Ordering::Acquire)),
-        }
+        self.inner.now()
     }
 }
 
 impl Inner {
+    /// "Now" by the registry's clock.
+    pub(super) fn now(&self) -> EventTime {
+        match self.definition().registry.clock {
+            Clock::Wall => self.wall.now(),
+            Clock::Data => self.data_clock(),
+        }
+    }
+
     /// Moves the data clock forward, never back.
     pub(super) fn advance_clock(&self, instant: EventTime) {
         self.data_clock.fetch_max(instant.0, Ordering::AcqRel);

@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use granary_pipelines::source::BadRows;
-use granary_pipelines::{Found, Job, KnownFiles, OpenRow, RowMemory, Wanted};
+use granary_pipelines::{
+    Found, Job, KnownFiles, OpenRow, RowMemory, ValueWrite, Wanted, key_bytes,
+};
 use granary_registry::{EventTime, Value, ValueRef};
 use granary_storage::{Bytes, View};
 
-use super::Service;
 use super::answer::{Catalog, FeatureRow, Lookup, Origin};
 use super::error::ServiceError;
 use super::generation::Generation;
 use super::sampling::Sampling;
 use super::served::ServedRow;
+use super::{Inner, Service};
 
 /// Reads of one request, or of a pipeline of them: all from one generation and one view of its
 /// rows.
@@ -181,6 +183,32 @@ impl Service {
             .inner
             .past
             .features(&job, &generation.serving, key, features, instants)?)
+    }
+}
+
+impl Inner {
+    /// The values that stand in the place of those of a write, all of them null if the entity is
+    /// not there; features that are not served are left out.
+    pub(super) fn values_now(&self, write: &ValueWrite) -> Result<Vec<Value>, ServiceError> {
+        let Some(generation) = self.generation() else {
+            return Ok(vec![Value::Null; write.values.len()]);
+        };
+        let names = write.values.iter();
+        let features = names.filter_map(|(name, _)| generation.serving.feature(name));
+        let features: Vec<usize> = features.collect();
+        let nothing = vec![Value::Null; features.len()];
+        let Some(key) = key_bytes(&write.key) else {
+            return Ok(nothing);
+        };
+        let key = String::from_utf8_lossy(&key);
+        let wanted = generation.serving.wanted(&features);
+        let (view, mut memory) = (self.store.view(), RowMemory::default());
+        let Some(stored) = stored(&generation, &view, &key, &wanted, &mut memory)? else {
+            return Ok(nothing);
+        };
+        let mut open = open(&generation, &stored, &key, &wanted, &mut memory)?;
+        let as_of = latest(&open, self.now());
+        Ok(open.values(&features, as_of)?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::error::ServiceError;
-use super::ingest::{MOST_STAGED, lock};
+use super::group_commit::{MOST_STAGED, lock};
 use super::{Inner, Service};
 use crate::background::Background;
 

@@ -1,6 +1,7 @@
 //! What a generation of the online store says about itself, and its folds compiled: the
 //! definition that wrote the states also reads them, whatever the registry says by now.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use granary_pipelines::text::Embedder;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{Catalog, CatalogFeature, CatalogService};
 use super::error::ServiceError;
 use super::served::Provenance;
+use super::writable::Writable;
 
 /// Kept with the generation, as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub struct LoadedVersion {
     pub watermark: Option<i64>,
     /// The log's records before this are in it.
     pub log_offset: u64,
+    /// How many elements the vectors of its features have.
+    #[serde(default)]
+    pub dimensions: BTreeMap<String, usize>,
 }
 
 /// A generation ready to serve.
@@ -55,6 +60,8 @@ pub(super) struct Generation {
     pub catalog: Arc<Catalog>,
     /// Every feature, for reads of everything.
     pub all: Wanted,
+    /// What of it can be written.
+    pub writable: Arc<Writable>,
 }
 
 impl GenerationMeta {
@@ -68,6 +75,7 @@ impl GenerationMeta {
                 rows: manifest.rows,
                 watermark: manifest.watermark,
                 log_offset: manifest.log_offset.0,
+                dimensions: dimensions(version),
             }
         });
         GenerationMeta {
@@ -122,6 +130,7 @@ impl Generation {
         for (group, version) in serving.groups.iter_mut().zip(&meta.versions) {
             group.built_until = Offset(version.log_offset);
         }
+        let writable = Arc::new(Writable::new(&serving.registry, &entity, &meta.versions));
         let provenance = Arc::new(Provenance::new(number, &meta, &serving));
         let catalog = Arc::new(catalog(number, &serving));
         let all: Vec<usize> = (0..serving.features.len()).collect();
@@ -133,6 +142,7 @@ impl Generation {
             serving: Arc::new(serving),
             catalog,
             all,
+            writable,
         })
     }
 
@@ -145,6 +155,13 @@ impl Generation {
             .max()
             .map(EventTime)
     }
+}
+
+fn dimensions(version: &Version) -> BTreeMap<String, usize> {
+    let columns = version.manifest().columns.iter();
+    columns
+        .filter_map(|column| Some((column.name.clone(), column.dimension?)))
+        .collect()
 }
 
 /// The tag of groups that hold personal data.

@@ -11,7 +11,7 @@ pub use granary_storage::{
 };
 
 use super::error::ServiceError;
-use super::ingest::MOST_STAGED;
+use super::group_commit::MOST_STAGED;
 use super::{Inner, Service};
 use crate::background::Background;
 

@@ -11,7 +11,10 @@ mod error; // why a use case was refused
 mod features; // reading features
 mod flush; // changed rows to disk, in the background
 mod generation; // what is served, with its folds compiled
-mod ingest; // taking events in, log first
+mod ingest; // taking events and values in
+mod group_commit; // log first, one sync for all, then the rows
+mod writable; // what may be written of an entity
+mod value_change; // writes that look at what stands there
 pub mod keys; // plain keys, and who looks after them
 mod json_event; // a JSON object -> the fields of a row
 mod origins; // how far each tail has read
@@ -34,6 +37,7 @@ pub use error::ServiceError;
 pub use features::{ReadMemory, Reader, Shown};
 pub use flush::Flusher;
 pub use generation::{GenerationMeta, LoadedVersion};
+pub use ingest::{Logged, Submission};
 pub use keys::{AppendFsync, KeyKeeper};
 pub use open::{ServiceOptions, default_embedder};
 pub use origins::Origins;
@@ -41,6 +45,8 @@ pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};
 pub use push::{PushReport, PushRequest};
 pub use sampling::ServingLogThread;
 pub use served::{Provenance, ServedReader, ServedRow};
+pub use value_change::{Outcome, ValueChange};
+pub use writable::{CheckedValues, ValueGate, WritableFeature};
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
@@ -51,10 +57,10 @@ use granary_storage::{DataDir, Log, OnlineStore, ServerLock, View};
 
 use self::definition::Definition;
 use self::generation::Generation;
-use self::ingest::{Request, Writer};
+use self::group_commit::{Request, Writer};
 use self::keys::Policy;
 use self::predict::LoadedModel;
-use self::sampling::{Logged, Sampler};
+use self::sampling::{Logged as LoggedUntil, Sampler};
 
 /// The use cases over the open stores. Cheap to clone.
 #[derive(Clone)]
@@ -89,7 +95,7 @@ struct Inner {
     counters: Counters,
     past: granary_pipelines::Lookup,
     /// How far the log is in the rows.
-    logged: Logged,
+    logged: LoggedUntil,
     /// None unless answers are sampled.
     sampler: OnceLock<Sampler>,
     /// One push at a time.
@@ -101,6 +107,7 @@ struct Counters {
     accepted: AtomicU64,
     duplicates: AtomicU64,
     late: AtomicU64,
+    written: AtomicU64,
     tail_lines: AtomicU64,
     tail_bad_lines: AtomicU64,
 }

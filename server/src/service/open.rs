@@ -16,7 +16,7 @@ use super::clock::WallClock;
 use super::definition::Definition;
 use super::error::ServiceError;
 use super::generation::{Generation, GenerationMeta};
-use super::ingest::Writer;
+use super::group_commit::Writer;
 use super::keys::{AppendFsync, Policy};
 use super::rows::StagedRows;
 use super::sampling::Logged;
@@ -164,11 +164,13 @@ impl Inner {
         )?;
         if let Some(newest) = streamed.newest {
             self.advance_clock(EventTime(newest.saturating_add(1)));
-            let mut writer = super::ingest::lock(&self.writer);
+            let mut writer = super::group_commit::lock(&self.writer);
             writer.newest = writer.newest.max(EventTime(newest));
         }
-        if streamed.folded + streamed.late + streamed.duplicates > 0 {
-            tracing::info!(events = streamed.folded, "replayed the tail of the log");
+        let events = streamed.folded + streamed.late + streamed.duplicates;
+        if events + streamed.written > 0 {
+            let (events, writes) = (streamed.folded, streamed.written);
+            tracing::info!(events, writes, "replayed the tail of the log");
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use super::answer::{Lookup, ModelShape, Prediction, Subject};
 use super::error::ServiceError;
 use super::features::{ReadMemory, Reader};
 use super::generation::Generation;
-use super::ingest::lock;
+use super::group_commit::lock;
 
 /// Kept beside a model: what it was trained from, so that it is never served over features
 /// that mean something else.

@@ -13,7 +13,7 @@ use super::Service;
 use super::definition::Definition;
 use super::error::ServiceError;
 use super::generation::{Generation, GenerationMeta};
-use super::ingest::lock;
+use super::group_commit::lock;
 use super::rows::LoadedRows;
 
 /// What a push asks for.
@@ -197,7 +197,7 @@ impl Service {
 }
 
 /// The entity that the first group describes.
-fn served_entity(registry: &Registry) -> Result<Entity, ServiceError> {
+pub(super) fn served_entity(registry: &Registry) -> Result<Entity, ServiceError> {
     let name = registry.groups.first().map(|group| &group.entity);
     let entity = name.and_then(|name| registry.entity(name));
     entity.cloned().ok_or_else(|| ServiceError::BadInput {

@@ -32,6 +32,7 @@ impl Service {
             events_accepted: load(&inner.counters.accepted),
             events_duplicate: load(&inner.counters.duplicates),
             events_late: load(&inner.counters.late),
+            values_written: load(&inner.counters.written),
             answers_logged,
             answers_dropped,
             tail_lines: load(&inner.counters.tail_lines),

@@ -97,6 +97,9 @@ pub struct ColumnStatistics {
     pub mean: Option<f64>,
     /// How many different values, if counted.
     pub distinct: Option<u64>,
+    /// How many elements the vectors have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<usize>,
 }
 
 /// Whether an expectation held.

@@ -44,19 +44,28 @@ fn bench() -> Bench {
     Bench::over((group, source, entity))
 }
 
-/// A write: which values, which number they are made of, whether they are null.
+/// What is written of one value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Part {
+    Nothing,
+    Null,
+    Number(u8),
+}
+
+/// A write: which values, and which number they are made of.
 #[derive(Clone, Debug)]
 struct Written {
     time: i64,
     known: i64,
-    values: [Option<Option<u8>>; 4],
+    values: [Part; 4],
 }
 
 impl Written {
     fn value(&self, at: usize) -> Option<Value> {
-        let number = self.values[at]?;
-        let Some(number) = number else {
-            return Some(Value::Null);
+        let number = match self.values[at] {
+            Part::Nothing => return None,
+            Part::Null => return Some(Value::Null),
+            Part::Number(number) => number,
         };
         Some(match VALUES[at].2 {
             DType::Int => Value::Int(number.into()),
@@ -79,7 +88,13 @@ impl Written {
 }
 
 fn written() -> impl Strategy<Value = Vec<(Option<prop::sample::Index>, Written)>> {
-    let value = || prop::option::of(prop::option::weighted(0.8, any::<u8>()));
+    let value = || {
+        prop_oneof![
+            4 => Just(Part::Nothing),
+            1 => Just(Part::Null),
+            4 => any::<u8>().prop_map(Part::Number),
+        ]
+    };
     let values = [value(), value(), value(), value()];
     let delay = prop_oneof![Just(0i64), -HOUR..2 * DAY];
     let write = (-2 * DAY..45 * DAY, delay, values).prop_map(|(back, delay, values)| Written {
@@ -90,7 +105,7 @@ fn written() -> impl Strategy<Value = Vec<(Option<prop::sample::Index>, Written)
     // Some at the very instant of an event.
     let at_event = prop::option::weighted(0.3, any::<prop::sample::Index>());
     prop::collection::vec((at_event, write), 1..12).prop_map(|writes| {
-        let is_some = |write: &Written| write.values.iter().any(Option::is_some);
+        let is_some = |write: &Written| write.values.iter().any(|part| *part != Part::Nothing);
         writes
             .into_iter()
             .filter(|(_, write)| is_some(write))

@@ -1,5 +1,5 @@
-//! `POST /push`: the columns of a frame to events of the source that the push source names. Called
-//! by `routes`.
+//! `POST /push`: the columns of a frame to events of the source that the push source names, or to
+//! values if it holds those. Called by `routes`.
 
 use std::time::Instant;
 
@@ -9,22 +9,19 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::error::FeastError;
+use super::frame::{CREATED, EVENT_TIMESTAMP, Frame};
 use super::schema;
+use super::write::{log, values};
 use crate::http::body::body;
 use crate::http::features::off_thread;
+use crate::http::guard;
 use crate::http::input::{BODY_LIMIT, BODY_ROOM};
 use crate::monitor::Metrics;
-use crate::service::{Gate, Service};
+use crate::service::{Gate, Service, ServiceError, ValueGate};
 
 const PUSH: &str = "/push";
 
-/// The column of instants in every frame of Feast's.
-const EVENT_TIMESTAMP: &str = "event_timestamp";
-
-/// The columns with which Feast's client says when a row was made; the log knows that itself.
-const CREATED: [&str; 2] = ["created", "created_timestamp"];
-
-/// Rows of a push source, in Feast's dialect: events of the source of that name.
+/// Rows of a push source, in Feast's dialect: events of the source of that name, or its values.
 #[utoipa::path(
     post,
     path = "/push",
@@ -32,9 +29,9 @@ const CREATED: [&str; 2] = ["created", "created_timestamp"];
     operation_id = "push",
     request_body = schema::FeastPush,
     responses(
-        (status = 200, description = "The events are durable and folded in; the body is empty"),
+        (status = 200, description = "The rows are durable and folded in; the body is empty"),
         (status = 413, description = "The body is too long", body = String),
-        (status = 422, description = "No such push source, or an event is wrong; none was taken", body = schema::FeastRefusal),
+        (status = 422, description = "No such push source, or a row is wrong; none was taken", body = schema::FeastRefusal),
         (status = 503, description = "Nothing is loaded yet, or the server is busy", body = String),
     ),
 )]
@@ -60,17 +57,6 @@ async fn take(
     let pushed: Json = serde_json::from_slice(&body)?;
     let pushed = serde_json::from_value::<Pushed>(pushed)
         .map_err(|error| FeastError::wrong(&[], error.to_string()))?;
-    let Some(gate) = service.stream(&pushed.push_source_name) else {
-        let known = service.streams().join("', '");
-        let name = &pushed.push_source_name;
-        return Err(FeastError::Raised {
-            status: StatusCode::UNPROCESSABLE_ENTITY,
-            class: "PushSourceNotFoundException",
-            message: format!(
-                "Unable to find push source '{name}'; those that take events: '{known}'."
-            ),
-        });
-    };
     if !["online", "offline", "online_and_offline"].contains(&&*pushed.to) {
         let said = format!(
             "`{}` is none of online, offline, online_and_offline",
@@ -78,15 +64,49 @@ async fn take(
         );
         return Err(FeastError::wrong(&["to"], said));
     }
-    let source = gate.source().to_owned();
-    let events = events(pushed.df, &gate)?;
-    off_thread(move || {
-        let events: Vec<&RawValue> = events.iter().map(|event| &**event).collect();
-        Ok(service.ingest(Some(gate.source()), &events)?)
-    })
-    .await?;
-    metrics.feast.push(&source, &pushed.to);
+    let name = pushed.push_source_name;
+    let frame = Frame::read(pushed.df)?;
+    if let Some(gate) = service.stream(&name) {
+        let source = gate.source().to_owned();
+        let events = events(frame, &gate)?;
+        off_thread(move || {
+            let events: Vec<&RawValue> = events.iter().map(|event| &**event).collect();
+            Ok(service.ingest(Some(gate.source()), &events)?)
+        })
+        .await?;
+        metrics.feast.push(&source, &pushed.to);
+        return Ok(());
+    }
+    let gate = service.value_gate()?;
+    if !gate.has_values_of(&name) {
+        return Err(not_found(&name, &service, &gate));
+    }
+    let sight = guard::sight(request, &service.catalog());
+    let features = |column: &str| {
+        let features = gate.features_of_column(&name, column);
+        if features.is_empty() {
+            return Err(ServiceError::BadInput {
+                field: column.to_owned(),
+                reason: format!("is no column of source `{name}` that a value is read from"),
+            });
+        }
+        Ok(features.into_iter().map(|feature| feature.name).collect())
+    };
+    let values = values(&gate, frame, features)?;
+    log(service, values, &sight).await?;
+    metrics.feast.push(&name, &pushed.to);
     Ok(())
+}
+
+fn not_found(name: &str, service: &Service, gate: &ValueGate) -> FeastError {
+    let mut known = service.streams();
+    known.extend(gate.sources().iter().map(ToString::to_string));
+    let known = known.join("', '");
+    FeastError::Raised {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        class: "PushSourceNotFoundException",
+        message: format!("Unable to find push source '{name}'; those there are: '{known}'."),
+    }
 }
 
 /// What a client sends; what else it says changes nothing here.
@@ -94,7 +114,7 @@ async fn take(
 struct Pushed {
     push_source_name: String,
     df: Map<String, Json>,
-    /// Whatever it says, events are logged, which is the offline store, and folded in.
+    /// Whatever it says, rows are logged, which is the offline store, and folded in.
     #[serde(default = "online")]
     to: String,
 }
@@ -104,28 +124,18 @@ fn online() -> String {
 }
 
 /// The rows of a frame, without what is null.
-fn events(df: Map<String, Json>, gate: &Gate) -> Result<Vec<Box<RawValue>>, FeastError> {
-    let mut columns = Vec::with_capacity(df.len());
-    for (name, values) in df {
-        let Json::Array(values) = values else {
-            return Err(FeastError::wrong(
-                &["df", &name],
-                "Input should be a valid list",
-            ));
-        };
-        // Unless the source has such columns, these are Feast's own.
-        let name = match &*name {
-            EVENT_TIMESTAMP if !gate.has_column(&name) => gate.time().to_owned(),
-            _ if CREATED.contains(&&*name) && !gate.has_column(&name) => continue,
-            _ => name,
-        };
-        columns.push((name, values));
-    }
-    let rows = columns.first().map_or(0, |(_, values)| values.len());
-    if let Some((name, values)) = columns.iter().find(|(_, values)| values.len() != rows) {
-        let said = format!("has {} rows, the first column has {rows}", values.len());
-        return Err(FeastError::wrong(&["df", name], said));
-    }
+fn events(frame: Frame, gate: &Gate) -> Result<Vec<Box<RawValue>>, FeastError> {
+    let Frame { columns, rows } = frame;
+    // Unless the source has such columns, these are Feast's own.
+    let is_own = |name: &str| !gate.has_column(name);
+    let named = columns
+        .into_iter()
+        .filter_map(|(name, values)| match &*name {
+            EVENT_TIMESTAMP if is_own(&name) => Some((gate.time().to_owned(), values)),
+            _ if CREATED.contains(&&*name) && is_own(&name) => None,
+            _ => Some((name, values)),
+        });
+    let columns: Vec<(String, Vec<Json>)> = named.collect();
     let row = |at: usize| {
         let cells = columns
             .iter()

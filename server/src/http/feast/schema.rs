@@ -64,13 +64,24 @@ pub(in crate::http) struct FeatureViewName {
 /// Rows for a push source.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct FeastPush {
-    /// The event source of the registry.
+    /// A source of the registry: of events, or a table whose columns are values.
     #[schema(example = "event_logs")]
     pub push_source_name: String,
     /// Columns by name, all of one length.
     pub df: BTreeMap<String, Vec<FeatureValue>>,
     /// `online`, `offline` or `online_and_offline`, which are one here.
     pub to: Option<String>,
+}
+
+/// Values of a feature view.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct FeastWrite {
+    /// The feature group, whose features must be values.
+    #[schema(example = "user_profile_features")]
+    pub feature_view_name: String,
+    /// Columns by name, all of one length: the join key, the features, and perhaps
+    /// `event_timestamp`, from when on the values hold.
+    pub df: BTreeMap<String, Vec<FeatureValue>>,
 }
 
 /// What is wrong with a request.

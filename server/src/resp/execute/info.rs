@@ -132,7 +132,8 @@ fn granary(facts: &Facts<'_>, out: &mut String) -> fmt::Result {
     write!(out, "log_offset:{}\r\n", status.log_offset)?;
     write!(out, "events_accepted:{}\r\n", status.events_accepted)?;
     write!(out, "events_duplicate:{}\r\n", status.events_duplicate)?;
-    write!(out, "events_late:{}\r\n", status.events_late)
+    write!(out, "events_late:{}\r\n", status.events_late)?;
+    write!(out, "values_written:{}\r\n", status.values_written)
 }
 
 fn keyspace(facts: &Facts<'_>, out: &mut String) -> fmt::Result {

@@ -19,11 +19,13 @@ mod slowlog; // what took long
 mod stream; // XADD
 mod string; // GET, SET, INCR …
 pub(super) mod transaction; // MULTI, EXEC, WATCH …
+pub(super) mod values; // HSET, HINCRBY … of an entity
 
 use std::sync::Arc;
 
 use crate::service::keys::Turn;
 
+use super::batch::is_of_values;
 use super::command::Spec;
 use super::{Arguments, Command, Labels, Reply, Session, Writer};
 use crate::service::{Catalog, Reader, Service, ServiceError};
@@ -53,6 +55,12 @@ pub fn execute(
     arguments: Arguments<'_>,
     context: &mut Context<'_, '_>,
 ) -> Reply {
+    if let Command::HashWrite(command) = command
+        && is_of_values(&command.change)
+        && is_entity(context.catalog, command.key)
+    {
+        return values::execute(command, context);
+    }
     if spec.writes()
         && let Some(refusal) = protect::refused(spec, arguments, context.catalog)
     {
@@ -74,7 +82,7 @@ pub fn execute(
 }
 
 /// Whether a Redis key is an entity's, by its prefix.
-fn is_entity(catalog: &Catalog, key: &[u8]) -> bool {
+pub(super) fn is_entity(catalog: &Catalog, key: &[u8]) -> bool {
     !catalog.prefix.is_empty() && key.starts_with(catalog.prefix.as_bytes())
 }
 

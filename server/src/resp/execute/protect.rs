@@ -1,5 +1,5 @@
 //! Keeps writes of plain keys off the rows of entities, naming the right way. Called by
-//! `execute` before any command that changes keys.
+//! `execute` before any command that changes keys but those that `values` does.
 
 use super::is_entity;
 use crate::resp::command::Spec;
@@ -29,9 +29,9 @@ fn right_way(command: &str) -> &'static str {
         | "hexpireat" | "hpexpire" | "hpexpireat" | "hpersist" | "hgetex" | "hsetex" => {
             "rows do not expire; set max_age on the feature group in the registry"
         }
-        "hset" | "hmset" | "hsetnx" | "hdel" | "hgetdel" | "hincrby" | "hincrbyfloat" => {
-            "features follow from the data; send events by POST /events or XADD, or change the raw \
-             tables and run `granary build` and `granary push`"
+        "hdel" | "hgetdel" => {
+            "features are not deleted; write another value by HSET, or send events by XADD or \
+             POST /events"
         }
         _ => "its prefix is reserved for rows of features; choose another key",
     }
@@ -71,7 +71,7 @@ mod tests {
             "MSET a 1 user:7 2",
             "SET user:7 x",
             "EXPIRE user:7 10",
-            "HSET user:7 age 3",
+            "HDEL user:7 age",
             "HEXPIRE user:7 10 FIELDS 1 age",
         ] {
             let refusal = refusal(line).unwrap();
@@ -81,11 +81,7 @@ mod tests {
             );
         }
         assert!(refusal("EXPIRE user:7 10").unwrap().contains("max_age"));
-        assert!(
-            refusal("HSET user:7 age 3")
-                .unwrap()
-                .contains("POST /events")
-        );
+        assert!(refusal("HDEL user:7 age").unwrap().contains("POST /events"));
     }
 
     #[test]
