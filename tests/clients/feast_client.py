@@ -1,40 +1,58 @@
-"""What an unmodified Feast SDK with the remote online store reads from a server.
+"""What an unmodified Feast SDK with the remote online store does with a server.
 
-usage: feast_client.py URL DIRECTORY, with the questions as JSON on standard input; answers with
-JSON on standard output.
+usage: feast_client.py DIRECTORY, which `granary feast-registry` has written, with the steps as
+JSON on standard input, by name and in the order in which they stand; answers with JSON on standard output.
 """
 
 import json
 import sys
-from pathlib import Path
+from datetime import datetime, timezone
 
-from feast import FeatureStore, RepoConfig
-from feast.errors import FeatureServiceNotFoundException, FeatureViewNotFoundException
+import pandas
+from feast import FeatureStore
 
 
-def main(url: str, directory: Path) -> None:
-    config = RepoConfig(
-        project="churn",
-        provider="local",
-        registry=str(directory / "registry.db"),
-        online_store={"type": "remote", "path": url},
-        entity_key_serialization_version=3,
+def do(store: FeatureStore, step: dict) -> object:
+    if "list" in step:
+        return {
+            "entities": [entity.name for entity in store.list_entities()],
+            "views": {
+                view.name: {field.name: str(field.dtype) for field in view.features}
+                for view in store.list_feature_views()
+            },
+            "services": [service.name for service in store.list_feature_services()],
+        }
+    if "write" in step or "push" in step:
+        frame = pandas.DataFrame(step["df"])
+        if "event_timestamp" in frame:
+            frame["event_timestamp"] = pandas.to_datetime(frame["event_timestamp"])
+        if "push" in step:
+            store.push(step["push"], frame)
+        else:
+            store.write_to_online_store(step["write"], frame)
+        return None
+    if "materialize" in step:
+        store.materialize_incremental(datetime.now(timezone.utc), step["materialize"])
+        return None
+    features = step.get("features") or store.get_feature_service(step["service"])
+    found = store.get_online_features(
+        features=features,
+        entity_rows=step["entity_rows"],
+        full_feature_names=step.get("full_feature_names", False),
     )
-    store = FeatureStore(config=config)
-    questions = json.load(sys.stdin)
+    return found.to_dict()
+
+
+def main(directory: str) -> None:
+    store = FeatureStore(repo_path=directory)
     answers = {}
-    for name, question in questions.items():
+    for name, step in json.load(sys.stdin).items():
         try:
-            found = store.get_online_features(
-                features=question["features"],
-                entity_rows=question["entity_rows"],
-                full_feature_names=question.get("full_feature_names", False),
-            )
-            answers[name] = found.to_dict()
-        except (FeatureViewNotFoundException, FeatureServiceNotFoundException) as error:
+            answers[name] = do(store, step)
+        except Exception as error:  # noqa: BLE001, the SDK's own classes are what is asked about
             answers[name] = {"raised": type(error).__name__, "message": str(error)}
-    json.dump(answers, sys.stdout)
+    json.dump(answers, sys.stdout, default=str)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1])

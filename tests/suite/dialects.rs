@@ -2,6 +2,7 @@
 //! `/predict` say.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value as Json, json};
@@ -403,6 +404,28 @@ fn refusals(server: &Server, model: &str, keys: &[String]) {
     assert_eq!(body["message"], "row 1 has 0 values, there are 1 columns");
 }
 
+/// What the unmodified SDK, over a written registry, makes of steps.
+fn feast(python: &Path, home: &Home, server: &Server, steps: &Json) -> Map<String, Json> {
+    let repository = home.data().join("feast");
+    let url = format!("http://{}", server.http);
+    let out = repository.to_str().unwrap();
+    home.ok(&["feast-registry", "--out", out, "--url", &url]);
+    let mut asking = Command::new(python)
+        .arg(client("feast_client.py"))
+        .arg(&repository)
+        .env("FEAST_USAGE", "False")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = asking.stdin.take().unwrap();
+    input.write_all(steps.to_string().as_bytes()).unwrap();
+    drop(input);
+    let output = asking.wait_with_output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 #[test]
 fn an_unmodified_feast_client_reads_from_here() {
     let Some(python) = python("feast") else {
@@ -414,35 +437,41 @@ fn an_unmodified_feast_client_reads_from_here() {
     let references = references(&server);
     let rows =
         |keys: &[&str]| -> Vec<Json> { keys.iter().map(|key| json!({"user_id": key})).collect() };
-    let questions = json!({
+    let steps = json!({
+        "list": {"list": true},
         "all": {"features": references, "entity_rows": rows(&[&keys[0], "nobody", &keys[2]])},
+        "service": {"service": "churn", "entity_rows": rows(&[&keys[1]])},
         "view": {"features": ["nope:x"], "entity_rows": rows(&[&keys[0]])},
         "full": {"features": ["user_profile_features:age"], "entity_rows": rows(&[&keys[1]]), "full_feature_names": true},
     });
-    let mut asking = Command::new(python)
-        .arg(client("feast_client.py"))
-        .arg(format!("http://{}", server.http))
-        .arg(home.data())
-        .env("FEAST_USAGE", "False")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = asking.stdin.take().unwrap();
-    input.write_all(questions.to_string().as_bytes()).unwrap();
-    drop(input);
-    let output = asking.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let answers: Map<String, Json> = serde_json::from_slice(&output.stdout).unwrap();
-    let message = "Feature view nope does not exist in project churn";
+    let answers = feast(&python, &home, &server, &steps);
+    assert_eq!(answers["list"]["entities"], json!(["user"]));
+    assert_eq!(answers["list"]["services"], json!(["churn"]));
+    let views = answers["list"]["views"].as_object().unwrap();
+    let listed: usize = views
+        .values()
+        .map(|view| view.as_object().unwrap().len())
+        .sum();
+    assert_eq!(listed, references.len());
     assert_eq!(
-        answers["view"],
-        json!({"raised": "FeatureViewNotFoundException", "message": message})
+        views["user_review_features"]["topic_vector"],
+        "Array(Float32)"
+    );
+    let message = "Feature view nope does not exist in project churn";
+    let raised = &answers["view"];
+    assert!(
+        raised["message"].as_str().unwrap().contains(message),
+        "{raised}"
     );
     let (_, second) = server.get(&format!("/features/{}", keys[1]));
     let full =
         json!({"user_id": [keys[1]], "user_profile_features__age": [second["features"]["age"]]});
     assert_eq!(answers["full"], full);
+    for (name, value) in answers["service"].as_object().unwrap() {
+        if name != "user_id" {
+            assert_eq!(value[0], widened(&second["features"][name]), "{name}");
+        }
+    }
     for (row, key) in [(0, &keys[0]), (2, &keys[2])] {
         let (_, entity) = server.get(&format!("/features/{key}"));
         for reference in &references {
@@ -452,6 +481,143 @@ fn an_unmodified_feast_client_reads_from_here() {
             assert_eq!(answers["all"][name][1], Json::Null);
         }
     }
+}
+
+#[test]
+fn an_unmodified_feast_client_writes_and_materializes_here() {
+    let Some(python) = python("feast") else {
+        return;
+    };
+    let home = Home::with_demo(40, SEED);
+    let server = home.serve();
+    let key = &users(&server, 1)[0];
+    let (_, before) = server.get(&format!("/features/{key}"));
+    let row = |ages: [i64; 2], time: &str| {
+        json!({
+            "user_id": [key, "new"], "age": ages, "gender": ["Male", "Female"], "location": ["West", "East"],
+            "income": [1.5, 2.5], "education": ["College", "Master"], "loyalty_status": ["Gold", "Regular"],
+            "account_age_days": [4, 5], "premium": [true, false], "device": ["iOS", "Web"],
+            "event_timestamp": [time, time],
+        })
+    };
+    let mut raised = row([7, 8], "2026-01-03T00:00:00");
+    raised["age"] = json!([7, 300]);
+    let asked = json!({"features": ["user_profile_features:age", "user_activity_features:total_events"], "entity_rows": [{"user_id": key}, {"user_id": "new"}]});
+    // In the order of their names.
+    let steps = json!({
+        "1 write": {"write": "user_profile_features", "df": row([44, 22], "2026-01-01T00:00:00")},
+        "2 written": asked,
+        "3 push": {"push": "user_table", "df": row([45, 23], "2026-01-02T00:00:00")},
+        "4 older": {"push": "user_table", "df": row([1, 1], "2025-12-01T00:00:00")},
+        "5 bad": {"write": "user_profile_features", "df": raised},
+        "6 pushed": asked,
+        "7 materialize": {"materialize": ["user_profile_features"]},
+        "8 materialized": asked,
+        "9 nope": {"materialize": ["nope"]},
+    });
+    let answers = feast(&python, &home, &server, &steps);
+    for done in ["1 write", "3 push", "4 older", "7 materialize"] {
+        assert_eq!(answers[done], Json::Null, "{done}");
+    }
+    let events = &before["features"]["total_events"];
+    let ages = |step: &str, ages: [i64; 2]| {
+        assert_eq!(answers[step]["age"], json!(ages), "{step}");
+        assert_eq!(answers[step]["total_events"], json!([events, 0]), "{step}");
+    };
+    ages("2 written", [44, 22]);
+    ages("6 pushed", [45, 23]);
+    ages("8 materialized", [45, 23]);
+    assert!(
+        answers["5 bad"]["message"].as_str().is_some(),
+        "{}",
+        answers["5 bad"]
+    );
+    assert!(
+        answers["9 nope"]["raised"].as_str().is_some(),
+        "{}",
+        answers["9 nope"]
+    );
+    let versions = home.ok(&["offline", "ls", "user_profile_features", "--json"]);
+    assert!(
+        versions.contains("v000002"),
+        "the client's build is a version: {versions}"
+    );
+}
+
+#[test]
+fn materialize_is_a_build_and_a_push() {
+    let home = Home::with_demo(40, SEED);
+    let server = home.serve();
+    let (_, ready) = server.get("/status");
+    let post = |path: &str, body: Json| server.post(path, &body.to_string());
+    let window = json!({"start_ts": "2020-01-01T00:00:00", "end_ts": "2021-01-01T00:00:00"});
+    let event = json!({"user_id": "late-comer", "event_type": "purchase", "event_id": "m1"});
+    assert_eq!(post("/events", event).0, 200);
+    assert_eq!(post("/materialize", window.clone()), (200, Json::Null));
+    let (_, after) = server.get("/status");
+    assert!(after["generation"].as_u64() > ready["generation"].as_u64());
+    assert_eq!(server.number("late-comer", "purchase_count"), 1.0);
+    let (status, begun) = post(
+        "/materialize-incremental?async=true",
+        json!({"end_ts": "2021-01-01"}),
+    );
+    assert_eq!((status, &begun["status"]), (202, &json!("accepted")));
+    // Waits for the one before it.
+    let last = json!({"end_ts": "2021-01-01", "feature_views": ["user_profile_features"]});
+    assert_eq!(
+        post("/materialize-incremental?force=true", last),
+        (200, Json::Null)
+    );
+    for (path, body, status, wanted) in [
+        (
+            "/materialize",
+            json!({"end_ts": "2021-01-01"}),
+            422,
+            "start_ts",
+        ),
+        (
+            "/materialize",
+            json!({"start_ts": "2022-01-01", "end_ts": "2021-01-01"}),
+            422,
+            "before start_ts",
+        ),
+        (
+            "/materialize-incremental",
+            json!({"end_ts": "soon"}),
+            422,
+            "end_ts",
+        ),
+        (
+            "/materialize-incremental",
+            json!({"end_ts": "2021-01-01", "feature_views": ["x"]}),
+            404,
+            "FeatureViewNotFoundException",
+        ),
+    ] {
+        let (found, said) = post(path, body);
+        let said = said.to_string();
+        assert!(
+            found == status && said.contains(wanted),
+            "{found} {said}, wanted {wanted}"
+        );
+    }
+    // A build that fails says why, and what is served stays.
+    let raw = home.data().join("raw");
+    std::fs::write(raw.join("user_table.csv"), "user_id,age\nu,old\n").unwrap();
+    for held in std::fs::read_dir(&raw).unwrap() {
+        let path = held.unwrap().path();
+        if path.to_str().unwrap().contains("user_table") && !path.ends_with("user_table.csv") {
+            if path.is_dir() {
+                std::fs::remove_dir_all(path).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+    let (status, said) = post("/materialize", window);
+    assert_eq!(status, 422, "{said}");
+    assert!(said.to_string().contains("user_table"), "{said}");
+    assert_eq!(server.number("late-comer", "purchase_count"), 1.0);
 }
 
 #[test]

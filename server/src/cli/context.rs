@@ -1,5 +1,6 @@
 //! What every subcommand begins with: where the data lie, which registry, how many threads.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use granary_storage::{DataDir, Log, LogOptions, Offset};
 use sysinfo::System;
 
 use crate::control::{self, Request};
-use crate::service::{Service, ServiceOptions, WallClock, default_embedder};
+use crate::service::{Rebuilder, Service, ServiceOptions, WallClock, default_embedder};
 
 /// Flags of every subcommand.
 #[derive(clap::Args, Debug, Clone)]
@@ -74,6 +75,20 @@ impl Common {
             memory: self.memory(),
             ..Context::of(data, registry, registry_text)
         })
+    }
+
+    /// How a server builds what clients ask for: by this program, with the flags given to it.
+    pub(super) fn rebuilder(&self) -> anyhow::Result<Rebuilder> {
+        let mut flags: Vec<OsString> = Vec::new();
+        if let Some(threads) = self.threads {
+            flags.extend(["--threads".into(), threads.to_string().into()]);
+        }
+        if let Some(limit) = self.memory_limit {
+            let bytes = format!("{}B", limit.0);
+            flags.extend(["--memory-limit".into(), bytes.into()]);
+        }
+        let registry = std::path::absolute(&self.registry)?;
+        Ok(Rebuilder::new(std::env::current_exe()?, registry, flags))
     }
 
     /// Bytes that the command keeps to.

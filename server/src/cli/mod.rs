@@ -3,6 +3,7 @@
 
 mod build;
 mod completions;
+mod feast_registry; // the registry as Feast has it
 mod context; // what every subcommand begins with
 mod get;
 mod health;
@@ -65,6 +66,7 @@ enum Command {
     Offline(offline::Args),
     Sql(sql::Args),
     Verify(verify::Args),
+    FeastRegistry(feast_registry::Args),
     Completions(completions::Args),
 }
 
@@ -92,6 +94,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> anyho
         Command::Offline(args) => offline::run(&cli.common, &args),
         Command::Sql(args) => sql::run(&cli.common, &args),
         Command::Verify(args) => verify::run(&cli.common, &args),
+        Command::FeastRegistry(args) => feast_registry::run(&cli.common, &args),
         Command::Completions(args) => {
             completions::run(&args, &mut Cli::command());
             Ok(())

@@ -156,6 +156,7 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     args.doors.check(&context)?;
     let bound = bind(&args.doors)?;
     let service = context.service(args.doors.options())?;
+    service.set_rebuilder(common.rebuilder()?);
     serve(&context, &service, bound, args.doors.serving_log, |bound| {
         println!(
             "granary serves {} on http://{}",
@@ -272,7 +273,7 @@ fn signals() -> io::Result<Runtime> {
         .build()
 }
 
-/// Until SIGTERM or SIGINT. On SIGHUP the API keys are read again.
+/// Until SIGTERM or SIGINT. On SIGHUP API keys and registry are read again.
 fn wait_for(runtime: &Runtime, service: &Service) -> io::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -282,11 +283,21 @@ fn wait_for(runtime: &Runtime, service: &Service) -> io::Result<()> {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
-                _ = hangup.recv() => match service.access().reload() {
-                    Ok(()) => tracing::info!("read the API keys again"),
-                    Err(error) => tracing::error!(%error, "the API keys stay as they were"),
-                },
+                _ = hangup.recv() => reload(service),
             }
         }
     })
+}
+
+/// What cannot be read stays as it was.
+fn reload(service: &Service) {
+    match service.access().reload() {
+        Ok(()) => tracing::info!("read the API keys again"),
+        Err(error) => tracing::error!(%error, "the API keys stay as they were"),
+    }
+    match service.reload_registry() {
+        Ok(true) => tracing::info!("read the registry again; GET /ready says what is due"),
+        Ok(false) => tracing::info!("the registry is as it was"),
+        Err(error) => tracing::error!(%error, "the registry stays as it was"),
+    }
 }

@@ -24,6 +24,8 @@ use super::{events, feast, features, health, inference, mlflow, predict, status}
         feast::online_features,
         feast::push,
         feast::write,
+        feast::materialize,
+        feast::incremental,
         inference::server,
         inference::live,
         inference::ready,

@@ -14,7 +14,7 @@ use crate::service::access::Role;
 use crate::ui;
 
 /// For the answer to a path that is not there.
-const ROUTES: [&str; 24] = [
+const ROUTES: [&str; 27] = [
     "GET /",
     "GET /features/{user_id}",
     "GET /features/{user_id}/{feature}",
@@ -23,6 +23,9 @@ const ROUTES: [&str; 24] = [
     "POST /events",
     "POST /get-online-features",
     "POST /push",
+    "POST /write-to-online-store",
+    "POST /materialize",
+    "POST /materialize-incremental",
     "GET /v2",
     "GET /v2/health/live",
     "GET /v2/health/ready",
@@ -43,6 +46,7 @@ const ROUTES: [&str; 24] = [
 
 const READ: Need = Need::Role(Role::Read);
 const WRITE: Need = Need::Role(Role::Write);
+const ADMIN: Need = Need::Role(Role::Admin);
 const PREDICT: Need = Need::Role(Role::Predict);
 
 /// Lays out the routes, each with its counters and with what it asks of whoever comes.
@@ -86,6 +90,9 @@ fn feast(routes: &mut Routes<'_>) {
     routes.post("/push", WRITE, to().to(feast::push));
     let write = to().to(feast::write);
     routes.post("/write-to-online-store", WRITE, write);
+    routes.post("/materialize", ADMIN, to().to(feast::materialize));
+    let incremental = to().to(feast::incremental);
+    routes.post("/materialize-incremental", ADMIN, incremental);
 }
 
 fn inference(routes: &mut Routes<'_>) {

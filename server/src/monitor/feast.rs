@@ -15,6 +15,8 @@ const FEATURE_BINS: [usize; 3] = [10, 50, 200];
 
 const ENTITIES: [f64; 9] = [1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0];
 
+const MATERIALIZATION: [f64; 8] = [0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0];
+
 /// The counters.
 #[derive(Debug)]
 pub struct FeastMetrics {
@@ -25,6 +27,8 @@ pub struct FeastMetrics {
     statuses: IntCounterVec,
     reads: Histogram,
     pushes: IntCounterVec,
+    materializations: IntCounterVec,
+    materialization: HistogramVec,
 }
 
 impl FeastMetrics {
@@ -43,6 +47,11 @@ impl FeastMetrics {
         );
         let latency = latency.buckets(BUCKETS.to_vec());
         let labels = ["endpoint", "feature_count", "feature_view_count"];
+        let building = HistogramOpts::new(
+            "feast_materialization_duration_seconds",
+            "Duration of the materialization of a feature view in seconds.",
+        );
+        let building = building.buckets(MATERIALIZATION.to_vec());
         let online = IntCounter::new(
             "feast_online_features_request_total",
             "Online feature retrieval requests.",
@@ -74,6 +83,15 @@ impl FeastMetrics {
                 "feast_push_request_total",
                 "Push requests.",
                 &["push_source", "mode"],
+            ),
+            materializations: counters(
+                "feast_materialization_result_total",
+                "Materializations by feature view and result.",
+                &["feature_view", "status"],
+            ),
+            materialization: register(
+                registry,
+                HistogramVec::new(building, &["feature_view"]).expect(VALID),
             ),
         }
     }
@@ -110,6 +128,17 @@ impl FeastMetrics {
     pub fn status(&self, view: &str, status: &str, count: u64) {
         let counter = self.statuses.with_label_values(&[view, status]);
         counter.inc_by(count);
+    }
+
+    /// Counts a build of these feature views together.
+    pub fn materialized(&self, views: &[String], is_done: bool, took: Duration) {
+        let status = if is_done { "success" } else { "failure" };
+        for view in views {
+            let counter = self.materializations.with_label_values(&[&**view, status]);
+            counter.inc();
+            let duration = self.materialization.with_label_values(&[&**view]);
+            duration.observe(took.as_secs_f64());
+        }
     }
 
     /// Counts a push that was taken.

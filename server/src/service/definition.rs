@@ -4,8 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use granary_registry::Registry;
 
-use super::Inner;
 use super::error::ServiceError;
+use super::{Inner, Service};
 
 /// A registry and the text it was parsed from.
 pub(super) struct Definition {
@@ -24,6 +24,15 @@ impl Definition {
             text: text.to_owned(),
             registry,
         })
+    }
+}
+
+impl Service {
+    /// The names of the feature groups in the registry in force.
+    pub fn groups(&self) -> Vec<String> {
+        let definition = self.inner.definition();
+        let groups = definition.registry.groups.iter();
+        groups.map(|group| group.name.clone()).collect()
     }
 }
 

@@ -21,6 +21,7 @@ mod origins; // how far each tail has read
 mod open; // from files to a service
 mod predict; // churn probabilities
 mod push; // offline versions become the generation served
+mod rebuild; // a build and a push for a client, the registry read again
 mod rows; // where events are folded into
 mod sampling; // the serving log, while serving
 mod served; // an answer that can be computed again
@@ -43,6 +44,7 @@ pub use open::{ServiceOptions, default_embedder};
 pub use origins::Origins;
 pub use predict::{LINEAGE_FILE, Lineage, METRICS_FILE, MODEL_FILE, REPORT_FILE};
 pub use push::{PushReport, PushRequest};
+pub use rebuild::Rebuilder;
 pub use sampling::ServingLogThread;
 pub use served::{Provenance, ServedReader, ServedRow};
 pub use value_change::{Outcome, ValueChange};
@@ -100,6 +102,8 @@ struct Inner {
     sampler: OnceLock<Sampler>,
     /// One push at a time.
     pushing: Mutex<()>,
+    /// None for a service without a server.
+    rebuilder: OnceLock<Rebuilder>,
 }
 
 #[derive(Default)]

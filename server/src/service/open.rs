@@ -118,6 +118,7 @@ impl Service {
             logged: Logged::default(),
             sampler: OnceLock::new(),
             pushing: Mutex::new(()),
+            rebuilder: OnceLock::new(),
             data,
         };
         inner.replay(flushed)?;

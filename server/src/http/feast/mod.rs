@@ -4,11 +4,13 @@
 mod answer; // columns of values, statuses and instants
 mod error; // refusals in the forms that Feast's client reads
 mod request; // what a client asks for
+mod materialize; // a build and a push
 mod frame; // the columns of a frame
 mod push; // columns of a frame -> events, or values
 mod write; // columns of a frame -> values
 pub(super) mod schema; // the shapes, for the OpenAPI document
 
+pub(super) use materialize::{__path_incremental, __path_materialize, incremental, materialize};
 pub(super) use push::{__path_push, push};
 pub(super) use write::{__path_write, write};
 

@@ -84,6 +84,45 @@ pub(in crate::http) struct FeastWrite {
     pub df: BTreeMap<String, Vec<FeatureValue>>,
 }
 
+/// What to build, and the window of time that Feast's clients name.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct FeastMaterialize {
+    /// The window's start; `/materialize` alone needs it. Features are folds over whole histories,
+    /// so it changes nothing.
+    pub start_ts: Option<String>,
+    /// The window's end.
+    #[schema(example = "2026-01-01T00:00:00")]
+    pub end_ts: Option<String>,
+    /// The feature groups; all of them if it is null.
+    pub feature_views: Option<Vec<String>>,
+    /// The window may be left out.
+    pub disable_event_timestamp: Option<bool>,
+}
+
+/// How it is done.
+#[derive(Serialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct MaterializeQuery {
+    /// Answer at once with 202.
+    #[param(rename = "async")]
+    pub is_async: Option<bool>,
+    /// Wait for a build that is running.
+    pub force: Option<bool>,
+}
+
+/// What is being built.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Materializing {
+    /// `accepted`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The feature groups.
+    pub feature_views: Vec<String>,
+}
+
 /// What is wrong with a request.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct FeastRefusal {
