@@ -537,7 +537,7 @@ fn an_unmodified_feast_client_writes_and_materializes_here() {
         "{}",
         answers["9 nope"]
     );
-    let versions = home.ok(&["offline", "ls", "user_profile_features", "--json"]);
+    let versions = home.ok(&["offline", "ls", "--json"]);
     assert!(
         versions.contains("v000002"),
         "the client's build is a version: {versions}"
