@@ -32,6 +32,6 @@ VOLUME /data
 EXPOSE 8000 6379
 # The first start writes demo data and trains, unless /data/raw has tables.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s --retries=3 \
-    CMD ["/usr/local/bin/granary", "health", "--http", "127.0.0.1:8000"]
+    CMD ["/usr/local/bin/granary", "health", "--socket"]
 ENTRYPOINT ["/usr/local/bin/granary"]
 CMD ["up"]

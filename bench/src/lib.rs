@@ -70,10 +70,16 @@ impl Doors {
         let (http, resp) = (bind(), bind());
         let addresses = (http.local_addr(), resp.local_addr());
         let (stop, stopped) = watch::channel(false);
-        let (service, threads) = (service.clone(), 1);
+        let service = service.clone();
+        let doors = granary_server::Doors {
+            http,
+            resp: Some(resp),
+            threads: 1,
+            tls: None,
+            limits: granary_server::Limits::default(),
+        };
         let doors = std::thread::spawn(move || {
-            granary_server::serve(&service, http, Some(resp), threads, &stopped)
-                .expect("both doors");
+            granary_server::serve(&service, doors, &stopped).expect("both doors");
         });
         Doors {
             http: addresses.0.expect("a bound socket"),

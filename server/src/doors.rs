@@ -4,22 +4,61 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::monitor::Metrics;
 use crate::service::Service;
+use crate::tls::Tls;
 use crate::{http, resp};
 
+/// What is opened to clients, and how wide.
+#[derive(Debug)]
+pub struct Doors {
+    /// Where HTTP is.
+    pub http: TcpListener,
+    /// Where RESP is, if it is.
+    pub resp: Option<TcpListener>,
+    /// Threads of each door.
+    pub threads: usize,
+    /// What both speak, unless they speak plainly.
+    pub tls: Option<Tls>,
+    /// What clients may ask of both.
+    pub limits: Limits,
+}
+
+/// What clients may ask of a door.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections of each door at once.
+    pub connections: usize,
+    /// How long a client may neither go on with a request that it began nor take a reply.
+    pub stall: Duration,
+    /// How long a request over HTTP may take.
+    pub request: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 10_000,
+            stall: Duration::from_secs(30),
+            request: Duration::from_mins(1),
+        }
+    }
+}
+
 /// Serves until the signal turns true, then finishes what is in flight in both.
-pub fn serve(
-    service: &Service,
-    http: TcpListener,
-    resp: Option<TcpListener>,
-    threads: usize,
-    stop: &watch::Receiver<bool>,
-) -> io::Result<()> {
+pub fn serve(service: &Service, doors: Doors, stop: &watch::Receiver<bool>) -> io::Result<()> {
     let metrics = Arc::new(Metrics::new());
+    let Doors {
+        http,
+        resp,
+        threads,
+        tls,
+        limits,
+    } = doors;
     // Either door that fails closes the other too.
     let (close, closed) = watch::channel(false);
     std::thread::scope(|scope| {
@@ -27,9 +66,11 @@ pub fn serve(
             let (metrics, closed) = (metrics.clone(), closed.clone());
             let options = resp::listener::Options {
                 threads,
+                limits,
+                tls: tls.clone(),
                 ..Default::default()
             };
-            scope.spawn(move || resp::listener::run(listener, service, metrics, options, &closed))
+            scope.spawn(move || resp::listener::run(listener, service, metrics, &options, &closed))
         });
         scope.spawn({
             let (mut stop, close) = (stop.clone(), close.clone());
@@ -38,6 +79,8 @@ pub fn serve(
         });
         let options = http::server::Options {
             workers: threads,
+            limits,
+            tls,
             ..Default::default()
         };
         let outcome = http::server::run(vec![http], service, &metrics, options, &closed);
@@ -49,6 +92,15 @@ pub fn serve(
             None => Ok(()),
         })
     })
+}
+
+/// Ends a connection whose other end takes nothing of what was sent for so long, even if it goes
+/// on saying that it is there.
+pub(crate) fn bound_stall(stream: &tokio::net::TcpStream, limit: Duration) {
+    let socket = socket2::SockRef::from(stream);
+    if let Err(error) = socket.set_tcp_user_timeout(Some(limit)) {
+        tracing::debug!(%error, "a client that takes nothing keeps its connection");
+    }
 }
 
 /// Passes the caller's signal on, until the doors are closed anyway.

@@ -15,12 +15,14 @@ mod background; // threads that end when they are told to
 mod tail; // files that grow
 
 mod doors; // both doors at once
+mod tls; // what they speak on a network
 mod ui; // the page
 
 #[cfg(test)]
 mod testing; // what the doors' tests share
 
-pub use doors::serve;
+pub use doors::{Doors, Limits, serve};
+pub use tls::{Tls, TlsError};
 
 /// Runs the command line: 0 done, 1 failed, 2 wrong usage. Logs go to the standard error;
 /// `GRANARY_LOG` says which, as in `GRANARY_LOG=info`.

@@ -56,7 +56,7 @@ fn node_redis_and_ioredis_find_what_they_expect() {
         let mut found = found[library].clone();
         let refused = found["refused"].take();
         assert!(
-            refused.as_str().unwrap().contains("is a row of features"),
+            refused.as_str().unwrap().contains("is an aggregation over"),
             "{refused}"
         );
         let unknown = found["unknown"].take();

@@ -92,7 +92,7 @@ impl Home {
             .next()
             .expect("the server ended before it served")
             .unwrap();
-        assert!(first.contains("http://"), "{first}");
+        assert!(first.contains("http"), "{first}");
         let serving = std::fs::read(self.data().join("serving.json")).unwrap();
         let serving: Json = serde_json::from_slice(&serving).unwrap();
         let address = |door: &str| serving[door].as_str().unwrap().to_owned();
@@ -163,6 +163,13 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let pid = self.child.id().to_string();
+        let hang_up = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(hang_up.unwrap().success());
     }
 
     /// SIGTERM, and the exit code that follows.

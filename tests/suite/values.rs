@@ -52,6 +52,40 @@ fn refusal(redis: &mut redis::Connection, line: &str) -> String {
     )
 }
 
+/// All or nothing, and each refusal says what to do.
+fn are_refused(redis: &mut redis::Connection) {
+    for (line, wanted) in [
+        (
+            "HSET user:new age 40 total_events 7",
+            "total_events: is an aggregation over `event_logs`",
+        ),
+        (
+            "HSET user:new age 40 age_in_months 7",
+            "age_in_months: is computed of other features",
+        ),
+        ("HSET user:new age 40 agee 7", "did you mean `age`?"),
+        (
+            "HSET user:new income 40 age 121",
+            "age: is 121, which its expectation `range: {min: 0, max: 120}` forbids",
+        ),
+        (
+            "HSET user:new age 40 gender Q",
+            "gender: is \"Q\", which its expectation `in: [Female, Male, F, M, X]` forbids",
+        ),
+        ("HSET user:new age old", "age: \"old\""),
+        ("HINCRBY user:new age 200", "range: {min: 0, max: 120}"),
+        ("HINCRBY user:new gender 1", "hash value is not an integer"),
+        ("HINCRBYFLOAT user:new age x", "not a valid float"),
+        ("HSET user: age 1", "the key names no entity"),
+        ("HDEL user:new age", "not deleted"),
+        ("HSETEX user:new EX 5 FIELDS 1 age 4", "do not expire"),
+        ("DEL user:new", "is a row of features"),
+    ] {
+        let said = refusal(redis, line);
+        assert!(said.contains(wanted), "{line}: {said}");
+    }
+}
+
 #[test]
 fn redis_commands_write_values_and_nothing_else() {
     let (home, raw) = demo(30, 61);
@@ -126,37 +160,7 @@ fn redis_commands_write_values_and_nothing_else() {
         "no text is no value"
     );
 
-    // All or nothing, and each refusal says what to do.
-    for (line, wanted) in [
-        (
-            "HSET user:new age 40 total_events 7",
-            "total_events: is an aggregation over `event_logs`",
-        ),
-        (
-            "HSET user:new age 40 age_in_months 7",
-            "age_in_months: is computed of other features",
-        ),
-        ("HSET user:new age 40 agee 7", "did you mean `age`?"),
-        (
-            "HSET user:new income 40 age 121",
-            "age: is 121, which its expectation `range: {min: 0, max: 120}` forbids",
-        ),
-        (
-            "HSET user:new age 40 gender Q",
-            "gender: is \"Q\", which its expectation `in: [Female, Male, F, M, X]` forbids",
-        ),
-        ("HSET user:new age old", "age: \"old\""),
-        ("HINCRBY user:new age 200", "range: {min: 0, max: 120}"),
-        ("HINCRBY user:new gender 1", "hash value is not an integer"),
-        ("HINCRBYFLOAT user:new age x", "not a valid float"),
-        ("HSET user: age 1", "the key names no entity"),
-        ("HDEL user:new age", "not deleted"),
-        ("HSETEX user:new EX 5 FIELDS 1 age 4", "do not expire"),
-        ("DEL user:new", "is a row of features"),
-    ] {
-        let said = refusal(&mut redis, line);
-        assert!(said.contains(wanted), "{line}: {said}");
-    }
+    are_refused(&mut redis);
     assert_eq!(features(&server, "new", "")["age"], 20);
 
     // In a transaction, and together with reads in one pipeline.
@@ -195,67 +199,8 @@ fn counters_of_many_clients_lose_nothing() {
     assert_eq!(features(&server, "c", "")["age"], 100);
 }
 
-#[test]
-fn feast_writes_are_what_redis_writes_are() {
-    let (home, raw) = demo(20, 63);
-    let server = home.serve();
-    let users = [raw.users[0].as_str(), "fresh"];
-    let now = raw.clock();
-    let write = |view: &str, df: Json| {
-        server.post(
-            "/write-to-online-store",
-            &json!({"feature_view_name": view, "df": df}).to_string(),
-        )
-    };
-    let naive = iso(now - HOUR).trim_end_matches('Z').to_owned();
-    let df = json!({
-        "user_id": users, "age": [50, null], "gender": ["F", "M"],
-        "event_timestamp": [naive, naive], "created": [null, null],
-    });
-    assert_eq!(write("profile", df), (200, Json::Null));
-    assert_eq!(features(&server, users[0], "")["age"], 50);
-    let fresh = features(&server, "fresh", "");
-    assert_eq!(
-        (&fresh["age"], &fresh["gender"]),
-        (&Json::Null, &json!("M"))
-    );
-
-    // An older value never beats a newer one; without an instant it holds from now on.
-    let older =
-        json!({"user_id": [users[0]], "age": [1], "event_timestamp": [iso(now - 2 * HOUR)]});
-    assert_eq!(write("profile", older).0, 200);
-    assert_eq!(features(&server, users[0], "")["age"], 50);
-    // A column of a table is every value that is read from it.
-    let push = json!({"push_source_name": "user_table", "df": {"user_id": [users[0]], "age": [33]}, "to": "online"});
-    let response = crate::support::agent()
-        .post(format!("http://{}/push", server.http))
-        .send(push.to_string())
-        .unwrap();
-    assert_eq!(response.status(), 200);
-    let after = features(&server, users[0], "");
-    assert_eq!(
-        (&after["age"], &after["age_again"]),
-        (&json!(33), &json!(33))
-    );
-
-    // At instants in the past, ties included: the head of time is exact.
-    let table = &features(
-        &server,
-        users[0],
-        &format!("?as_of={}", iso(now - 3 * HOUR)),
-    )["age"];
-    for (at, wanted) in [
-        (now - 2 * HOUR, table.clone()),
-        (now - 2 * HOUR + 1, json!(1)),
-        (now - HOUR, json!(1)),
-        (now - HOUR + 1, json!(50)),
-        (now, json!(50)),
-        (now + 1, json!(33)),
-    ] {
-        let found = features(&server, users[0], &format!("?as_of={}", iso(at)));
-        assert_eq!(found["age"], wanted, "as of {}", iso(at));
-    }
-
+/// What Feast's clients are told of writes that are not taken.
+fn writes_are_refused(write: &dyn Fn(&str, Json) -> (u16, Json)) {
     let refused = |view: &str, df: Json| {
         let (status, said) = write(view, df);
         (status, said.to_string())
@@ -329,6 +274,70 @@ fn feast_writes_are_what_redis_writes_are() {
             "{found} {said}, wanted {wanted}"
         );
     }
+}
+
+#[test]
+fn feast_writes_are_what_redis_writes_are() {
+    let (home, raw) = demo(20, 63);
+    let server = home.serve();
+    let users = [raw.users[0].as_str(), "fresh"];
+    let now = raw.clock();
+    let write = |view: &str, df: Json| {
+        server.post(
+            "/write-to-online-store",
+            &json!({"feature_view_name": view, "df": df}).to_string(),
+        )
+    };
+    let naive = iso(now - HOUR).trim_end_matches('Z').to_owned();
+    let df = json!({
+        "user_id": users, "age": [50, null], "gender": ["F", "M"],
+        "event_timestamp": [naive, naive], "created": [null, null],
+    });
+    assert_eq!(write("profile", df), (200, Json::Null));
+    assert_eq!(features(&server, users[0], "")["age"], 50);
+    let fresh = features(&server, "fresh", "");
+    assert_eq!(
+        (&fresh["age"], &fresh["gender"]),
+        (&Json::Null, &json!("M"))
+    );
+
+    // An older value never beats a newer one; without an instant it holds from now on.
+    let older =
+        json!({"user_id": [users[0]], "age": [1], "event_timestamp": [iso(now - 2 * HOUR)]});
+    assert_eq!(write("profile", older).0, 200);
+    assert_eq!(features(&server, users[0], "")["age"], 50);
+    // A column of a table is every value that is read from it.
+    let push = json!({"push_source_name": "user_table", "df": {"user_id": [users[0]], "age": [33]}, "to": "online"});
+    let response = crate::support::agent()
+        .post(format!("http://{}/push", server.http))
+        .send(push.to_string())
+        .unwrap();
+    assert_eq!(response.status(), 200);
+    let after = features(&server, users[0], "");
+    assert_eq!(
+        (&after["age"], &after["age_again"]),
+        (&json!(33), &json!(33))
+    );
+
+    // At instants in the past, ties included: the head of time is exact.
+    let table = &features(
+        &server,
+        users[0],
+        &format!("?as_of={}", iso(now - 3 * HOUR)),
+    )["age"];
+    for (at, wanted) in [
+        (now - 2 * HOUR, table.clone()),
+        (now - 2 * HOUR + 1, json!(1)),
+        (now - HOUR, json!(1)),
+        (now - HOUR + 1, json!(50)),
+        (now, json!(50)),
+        (now + 1, json!(33)),
+    ] {
+        let found = features(&server, users[0], &format!("?as_of={}", iso(at)));
+        assert_eq!(found["age"], wanted, "as of {}", iso(at));
+    }
+
+    writes_are_refused(&write);
     assert_eq!(
         server.get("/features/a").0,
         404,

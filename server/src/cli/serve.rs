@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::bail;
 use granary_registry::Span;
@@ -16,6 +18,7 @@ use crate::control::ControlListener;
 use crate::service::access::Access;
 use crate::service::{AppendFsync, Flusher, KeyKeeper, Service, ServiceOptions, ServingLogThread};
 use crate::tail::{TailSpec, Tailer};
+use crate::{Limits, Tls};
 
 /// Serve features and predictions over HTTP and RESP
 #[derive(clap::Args, Debug)]
@@ -51,6 +54,37 @@ pub(super) struct Doors {
     /// Serve other machines without API keys: whoever reaches the port may do everything
     #[arg(long, env = "GRANARY_INSECURE_NO_AUTH")]
     pub insecure_no_auth: bool,
+    /// Certificate chain in PEM, the server's own first: both doors then speak TLS alone. Read
+    /// again on SIGHUP
+    #[arg(
+        long,
+        env = "GRANARY_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM
+    #[arg(
+        long,
+        env = "GRANARY_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    pub tls_key: Option<PathBuf>,
+    /// Connections of each door at once
+    #[arg(
+        long,
+        env = "GRANARY_MAX_CONNECTIONS",
+        default_value_t = 10_000,
+        value_name = "N"
+    )]
+    pub max_connections: usize,
+    /// How long a client may neither go on with a request that it began nor take a reply
+    #[arg(long, env = "GRANARY_STALL_TIMEOUT", default_value = "30s", value_name = "SPAN", value_parser = span)]
+    pub stall_timeout: Span,
+    /// How long a request over HTTP may take
+    #[arg(long, env = "GRANARY_REQUEST_TIMEOUT", default_value = "1m", value_name = "SPAN", value_parser = span)]
+    pub request_timeout: Span,
     /// Serve HTTP alone
     #[arg(long, env = "GRANARY_NO_RESP")]
     pub no_resp: bool,
@@ -148,6 +182,8 @@ pub(super) struct Bound {
     http: TcpListener,
     resp: Option<TcpListener>,
     tails: Vec<TailSpec>,
+    tls: Option<Tls>,
+    limits: Limits,
 }
 
 /// Runs it.
@@ -158,13 +194,14 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let service = context.service(args.doors.options())?;
     service.set_rebuilder(common.rebuilder()?);
     serve(&context, &service, bound, args.doors.serving_log, |bound| {
+        let secure = bound.secure();
         println!(
-            "granary serves {} on http://{}",
+            "granary serves {} on http{secure}://{}",
             context.registry.project,
             bound.http_addr()?
         );
         if let Some(resp) = bound.resp_addr()? {
-            println!("and on redis://{resp}");
+            println!("and on redis{secure}://{resp}");
         }
         Ok(())
     })
@@ -178,8 +215,22 @@ pub(super) fn bind(doors: &Doors) -> anyhow::Result<Bound> {
     } else {
         Some(listen("RESP", "--resp", doors.resp)?)
     };
-    let tails = doors.tail.clone();
-    Ok(Bound { http, resp, tails })
+    let tls = match (&doors.tls_cert, &doors.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
+        _ => None,
+    };
+    let time = |span: Span| Duration::from_micros(span.0.max(0) as u64);
+    Ok(Bound {
+        http,
+        resp,
+        tails: doors.tail.clone(),
+        tls,
+        limits: Limits {
+            connections: doors.max_connections.max(1),
+            stall: time(doors.stall_timeout),
+            request: time(doors.request_timeout),
+        },
+    })
 }
 
 fn listen(door: &str, flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -201,6 +252,11 @@ impl Bound {
     /// Where HTTP is.
     pub(super) fn http_addr(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.http.local_addr()?)
+    }
+
+    /// The end of a scheme: `https`, `rediss`.
+    pub(super) fn secure(&self) -> &'static str {
+        if self.tls.is_some() { "s" } else { "" }
     }
 
     /// Where RESP is, if it is.
@@ -231,6 +287,7 @@ pub(super) fn serve(
         "pid": std::process::id(),
         "http": bound.http_addr()?.to_string(),
         "resp": bound.resp_addr()?.map(|address| address.to_string()),
+        "tls": bound.tls.is_some(),
     });
     write_atomic(
         &context.data.serving(),
@@ -254,16 +311,21 @@ fn run_doors(service: &Service, bound: Bound) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let signals = signals()?;
     // Ends with the process, if the doors end by themselves.
-    let listening = service.clone();
+    let (listening, tls) = (service.clone(), bound.tls.clone());
     std::thread::spawn(move || {
-        if let Err(error) = wait_for(&signals, &listening) {
+        if let Err(error) = wait_for(&signals, &listening, tls.as_ref()) {
             tracing::error!(%error, "signals are not heard");
         }
         let _ = stop.send(true);
     });
-    Ok(crate::serve(
-        service, bound.http, bound.resp, threads, &stopped,
-    )?)
+    let doors = crate::Doors {
+        http: bound.http,
+        resp: bound.resp,
+        threads,
+        tls: bound.tls,
+        limits: bound.limits,
+    };
+    Ok(crate::serve(service, doors, &stopped)?)
 }
 
 /// A runtime that hears signals; made before the doors open, so that none is missed.
@@ -273,8 +335,8 @@ fn signals() -> io::Result<Runtime> {
         .build()
 }
 
-/// Until SIGTERM or SIGINT. On SIGHUP API keys and registry are read again.
-fn wait_for(runtime: &Runtime, service: &Service) -> io::Result<()> {
+/// Until SIGTERM or SIGINT. On SIGHUP API keys, registry and certificate are read again.
+fn wait_for(runtime: &Runtime, service: &Service, tls: Option<&Tls>) -> io::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -283,14 +345,19 @@ fn wait_for(runtime: &Runtime, service: &Service) -> io::Result<()> {
             tokio::select! {
                 _ = terminate.recv() => return Ok(()),
                 _ = interrupt.recv() => return Ok(()),
-                _ = hangup.recv() => reload(service),
+                _ = hangup.recv() => reload(service, tls),
             }
         }
     })
 }
 
 /// What cannot be read stays as it was.
-fn reload(service: &Service) {
+fn reload(service: &Service, tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        None => {}
+        Some(Ok(())) => tracing::info!("read the certificate again"),
+        Some(Err(error)) => tracing::error!(%error, "the certificate stays as it was"),
+    }
     match service.access().reload() {
         Ok(()) => tracing::info!("read the API keys again"),
         Err(error) => tracing::error!(%error, "the API keys stay as they were"),

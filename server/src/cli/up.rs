@@ -112,7 +112,9 @@ fn stages(common: &Common, context: &Context, args: &Args) -> anyhow::Result<()>
 fn try_this(service: &Service, bound: &Bound, seconds: f64) -> anyhow::Result<()> {
     let catalog = service.catalog();
     let key = service.keys(None, 1)?.pop().unwrap_or_default();
-    let http = bound.http_addr()?;
+    let secure = bound.secure();
+    let http = format!("http{secure}://{}", bound.http_addr()?);
+    let tls = if secure.is_empty() { "" } else { " --tls" };
     let mut lines = vec![
         format!("granary is serving, {seconds:.1} s after the start. Try:"),
         String::new(),
@@ -120,20 +122,18 @@ fn try_this(service: &Service, bound: &Bound, seconds: f64) -> anyhow::Result<()
     if let Some(resp) = bound.resp_addr()? {
         let prefix = &catalog.prefix;
         lines.push(format!(
-            "redis-cli -h {} -p {} HGETALL {prefix}{key}",
+            "redis-cli{tls} -h {} -p {} HGETALL {prefix}{key}",
             resp.ip(),
             resp.port()
         ));
     }
-    lines.push(format!("curl http://{http}/features/{key}"));
+    lines.push(format!("curl {http}/features/{key}"));
     lines.push(format!(
-        "curl -d '{{\"{}\":\"{key}\"}}' http://{http}/predict",
+        "curl -d '{{\"{}\":\"{key}\"}}' {http}/predict",
         catalog.key
     ));
     lines.push(String::new());
-    lines.push(format!(
-        "the page: http://{http}/    the API: http://{http}/docs"
-    ));
+    lines.push(format!("the page: {http}/    the API: {http}/docs"));
     let width = lines
         .iter()
         .map(|line| line.chars().count())

@@ -137,6 +137,14 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
             as_of,
         } => get(service, &key, &features, as_of),
         Request::Predict { key } => predict(service, &key),
+        Request::Ready => {
+            let status = service.status();
+            shape(if status.ready {
+                Vec::new()
+            } else {
+                status.notes
+            })
+        }
         Request::Moment => shape(moment(service)),
         Request::Keys { after, limit } => shape(keys(service, after.as_deref(), limit)?),
         Request::Served { entities } => shape(served(service, &entities)?),

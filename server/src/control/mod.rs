@@ -41,6 +41,8 @@ pub enum Request {
         /// Its key.
         key: String,
     },
+    /// Why it is not ready; nothing if it is.
+    Ready,
     /// What is now, and how far the log reaches.
     Moment,
     /// Keys of entities in order.

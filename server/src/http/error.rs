@@ -1,5 +1,7 @@
 //! Refusals to statuses and JSON bodies, in one exhaustive match. Called by every resource.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
@@ -40,6 +42,9 @@ pub(super) enum ApiError {
     /// The body did not arrive.
     #[error("failed to read the body: {0}")]
     Body(String),
+    /// It took too long: a body that came too slowly, or too much work.
+    #[error("the request took longer than {} s; send less at once, or faster", limit.as_secs())]
+    Slow { limit: Duration },
     /// No such path.
     #[error("there is nothing at {path}; there are {}", .routes.join(", "))]
     NoRoute {
@@ -101,6 +106,7 @@ impl ApiError {
             ApiError::UnknownField { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_field"),
             ApiError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             ApiError::Body(_) => (StatusCode::BAD_REQUEST, "broken_body"),
+            ApiError::Slow { .. } => (StatusCode::REQUEST_TIMEOUT, "too_slow"),
             ApiError::NoRoute { .. } => (StatusCode::NOT_FOUND, "no_such_path"),
             ApiError::Denied(Denied::Unknown) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             ApiError::Denied(Denied::Lacks { .. }) => (StatusCode::FORBIDDEN, "forbidden"),

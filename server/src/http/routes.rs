@@ -1,6 +1,6 @@
 //! Every route on one screen. Called by `server`, once for each worker.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::{HttpServiceFactory, Service as _};
 use actix_web::http::Method;
@@ -50,12 +50,16 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const PREDICT: Need = Need::Role(Role::Predict);
 
 /// Lays out the routes, each with its counters and with what it asks of whoever comes.
-pub(super) fn configure(config: &mut web::ServiceConfig, metrics: &Metrics) {
+pub(super) fn configure(config: &mut web::ServiceConfig, metrics: &Metrics, limit: Duration) {
     config.app_data(
         web::PathConfig::default()
             .error_handler(|error, _| ApiError::field("path", error.to_string()).into()),
     );
-    let mut routes = Routes { config, metrics };
+    let mut routes = Routes {
+        config,
+        metrics,
+        limit: Some(limit),
+    };
     own(&mut routes);
     feast(&mut routes);
     inference(&mut routes);
@@ -90,9 +94,12 @@ fn feast(routes: &mut Routes<'_>) {
     routes.post("/push", WRITE, to().to(feast::push));
     let write = to().to(feast::write);
     routes.post("/write-to-online-store", WRITE, write);
+    // A build takes as long as it takes.
+    let limit = routes.limit.take();
     routes.post("/materialize", ADMIN, to().to(feast::materialize));
     let incremental = to().to(feast::incremental);
     routes.post("/materialize-incremental", ADMIN, incremental);
+    routes.limit = limit;
 }
 
 fn inference(routes: &mut Routes<'_>) {
@@ -128,6 +135,8 @@ fn mlflow(routes: &mut Routes<'_>) {
 struct Routes<'a> {
     config: &'a mut web::ServiceConfig,
     metrics: &'a Metrics,
+    /// How long a request may take.
+    limit: Option<Duration>,
 }
 
 impl Routes<'_> {
@@ -145,20 +154,34 @@ impl Routes<'_> {
     }
 
     fn add(&mut self, path: &str, resource: Resource, allow: &'static str, need: Need) {
-        let counted = counted(path, resource, allow, need, self.metrics);
+        let rules = Rules {
+            allow,
+            need,
+            limit: self.limit,
+        };
+        let counted = counted(path, resource, rules, self.metrics);
         self.config.service(counted);
     }
 }
 
-/// Adds what every resource has: an answer to other methods, and counters.
+/// What is asked of the requests of a resource.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// Its methods.
+    allow: &'static str,
+    need: Need,
+    limit: Option<Duration>,
+}
+
+/// Adds what every resource has: an answer to other methods, a bound on time, and counters.
 fn counted(
     template: &str,
     resource: Resource,
-    allow: &'static str,
-    need: Need,
+    rules: Rules,
     metrics: &Metrics,
 ) -> impl HttpServiceFactory + use<> + 'static {
     let route = metrics.route(template);
+    let Rules { allow, need, limit } = rules;
     let refuse = move |request: HttpRequest| async move {
         let method = request.method().to_string();
         Err::<actix_web::HttpResponse, _>(ApiError::Method { method, allow })
@@ -174,13 +197,27 @@ fn counted(
             };
             async move {
                 let answer = match answer {
-                    Ok(answer) => answer.await?,
+                    Ok(answer) => within(limit, answer).await?,
                     Err(refusal) => refusal,
                 };
                 route.observe(answer.status().as_u16(), started.elapsed());
                 Ok(answer)
             }
         })
+}
+
+/// The answer, if it comes in time: a body that is sent too slowly, or too much work.
+async fn within<T>(
+    limit: Option<Duration>,
+    answer: impl Future<Output = Result<T, actix_web::Error>>,
+) -> Result<T, actix_web::Error> {
+    let Some(limit) = limit else {
+        return answer.await;
+    };
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ApiError::Slow { limit }.into()),
+    }
 }
 
 async fn asset(

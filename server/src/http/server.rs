@@ -1,22 +1,30 @@
 //! Runs HTTP until the stop signal, then finishes what is in flight. Called by `serve`, which
 //! owns the listeners and the signal.
 
+use std::any::Any;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
 
 use super::guard::Reach;
 use super::openapi::Text;
 use super::routes;
+use crate::doors::{Limits, bound_stall};
 use crate::monitor::Metrics;
 use crate::service::Service;
+use crate::tls::Tls;
+
+/// How long a client may take to say what it wants, and to agree on TLS.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// How the door is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Threads that answer.
     pub workers: usize,
@@ -24,6 +32,10 @@ pub struct Options {
     pub grace: Duration,
     /// How long an idle connection is kept for the next request.
     pub keep_alive: Duration,
+    /// What clients may ask of it.
+    pub limits: Limits,
+    /// What it speaks, unless it speaks plainly.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Options {
@@ -33,6 +45,8 @@ impl Default for Options {
             workers: 1,
             grace,
             keep_alive,
+            limits: Limits::default(),
+            tls: None,
         }
     }
 }
@@ -51,14 +65,20 @@ pub fn run(
     let reach = Reach {
         is_loopback: addresses.iter().all(|address| address.ip().is_loopback()),
     };
-    let state = State::new(service, metrics, reach);
+    let workers = options.workers.max(1);
+    let limits = options.limits;
+    let state = State::new(service, metrics, reach, limits);
     let mut stop = stop.clone();
     actix_web::rt::System::new().block_on(async move {
         let mut server = HttpServer::new(move || {
             let state = state.clone();
             App::new().configure(move |config| state.configure(config))
         })
-        .workers(options.workers.max(1))
+        .workers(workers)
+        .max_connections(limits.connections.div_ceil(workers))
+        .client_request_timeout(OPENING)
+        .tls_handshake_timeout(OPENING)
+        .on_connect(move |connection, _| bound(connection, limits.stall))
         .keep_alive(options.keep_alive)
         .shutdown_timeout(options.grace.as_secs())
         .shutdown_signal(async move {
@@ -66,10 +86,22 @@ pub fn run(
             let _ = stop.wait_for(|stop| *stop).await;
         });
         for listener in listeners {
-            server = server.listen(listener)?;
+            server = match &options.tls {
+                Some(tls) => server.listen_rustls_0_23(listener, tls.config().as_ref().clone())?,
+                None => server.listen(listener)?,
+            };
         }
         server.run().await
     })
+}
+
+/// Bounds how long a client may take nothing of its answer.
+fn bound(connection: &dyn Any, stall: Duration) {
+    let tls = connection.downcast_ref::<TlsStream<TcpStream>>();
+    let stream = tls.map(|tls| tls.get_ref().0);
+    if let Some(stream) = stream.or_else(|| connection.downcast_ref::<TcpStream>()) {
+        bound_stall(stream, stall);
+    }
 }
 
 /// What every handler may ask for. Cheap to clone.
@@ -79,15 +111,22 @@ pub(super) struct State {
     metrics: web::Data<Metrics>,
     document: web::Data<Text>,
     reach: web::Data<Reach>,
+    limits: Limits,
 }
 
 impl State {
-    pub(super) fn new(service: &Service, metrics: &Arc<Metrics>, reach: Reach) -> State {
+    pub(super) fn new(
+        service: &Service,
+        metrics: &Arc<Metrics>,
+        reach: Reach,
+        limits: Limits,
+    ) -> State {
         State {
             service: web::Data::new(service.clone()),
             metrics: web::Data::from(Arc::clone(metrics)),
             document: web::Data::new(Text::new()),
             reach: web::Data::new(reach),
+            limits,
         }
     }
 
@@ -98,6 +137,6 @@ impl State {
             .app_data(self.metrics.clone())
             .app_data(self.document.clone())
             .app_data(self.reach.clone());
-        routes::configure(config, &self.metrics);
+        routes::configure(config, &self.metrics, self.limits.request);
     }
 }

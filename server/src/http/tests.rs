@@ -33,6 +33,7 @@ async fn send(request: TestRequest) -> Answer {
         &empty_service(),
         &std::sync::Arc::default(),
         Reach::default(),
+        crate::doors::Limits::default(),
     );
     let app = init_service(App::new().configure(|config| state.configure(config))).await;
     let answer = call_service(&app, request.to_request()).await;
@@ -180,6 +181,7 @@ async fn every_request_is_counted_under_its_template() {
         &empty_service(),
         &std::sync::Arc::default(),
         Reach::default(),
+        crate::doors::Limits::default(),
     );
     let app = init_service(App::new().configure(|config| state.configure(config))).await;
     for path in ["/features/7", "/features/8?features=a"] {

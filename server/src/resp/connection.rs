@@ -4,16 +4,27 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use super::Session;
 use super::exchange::{Exchange, Progress};
 use super::execute::feature_store::answer;
 use super::listener::stopped;
+use super::{Server, Session};
 use crate::service::Service;
+
+/// What a client is told whose unfinished request there is no room for.
+const TOO_MUCH: &str =
+    "ERR the unfinished requests of all clients are too long by now; send it again";
+
+/// Bytes that the unfinished requests of all clients may take.
+const MOST_UNFINISHED: usize = 256 << 20;
+
+/// So much of a client's is not counted.
+const FREE: usize = 64 << 10;
 
 /// Room made for one read.
 const READ: usize = 16 * 1024;
@@ -21,20 +32,38 @@ const READ: usize = 16 * 1024;
 /// Serves one client until it leaves, breaks the protocol, or the server stops; then what was
 /// read is still answered.
 pub(super) async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     service: Service,
     session: Session,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut exchange = Exchange::new(session);
     let client = Arc::clone(&exchange.session.client);
+    let server = Arc::clone(&exchange.session.server);
+    let stall = server.limits.stall;
+    let mut unfinished = Unfinished::of(&server);
     loop {
+        if !unfinished.hold(exchange.input.len()) {
+            exchange.refuse(TOO_MUCH);
+            stream.write_all(&exchange.writer.out).await?;
+            return stream.shutdown().await;
+        }
         exchange.input.reserve(READ);
-        let read = tokio::select! {
-            biased;
-            read = stream.read_buf(&mut exchange.input) => read?,
-            () = stopped(&mut stop) => 0,
-            () = client.killed.notified() => 0,
+        // A client may say nothing for as long as it likes, but must end what it began.
+        let read = if exchange.input.is_empty() {
+            tokio::select! {
+                biased;
+                read = stream.read_buf(&mut exchange.input) => read?,
+                () = stopped(&mut stop) => 0,
+                () = client.killed.notified() => 0,
+            }
+        } else {
+            tokio::select! {
+                biased;
+                read = timeout(stall, stream.read_buf(&mut exchange.input)) => read??,
+                () = stopped(&mut stop) => 0,
+                () = client.killed.notified() => 0,
+            }
         };
         if read == 0 {
             return stream.shutdown().await;
@@ -72,7 +101,7 @@ pub(super) async fn serve(
                     return stream.shutdown().await;
                 }
             }
-            stream.write_all(&exchange.writer.out).await?;
+            timeout(stall, send(&mut stream, &exchange.writer.out)).await??;
             exchange.flushed();
             match progress {
                 Progress::Flush | Progress::Log | Progress::Past => {}
@@ -83,5 +112,46 @@ pub(super) async fn serve(
         if *stop.borrow() {
             return stream.shutdown().await;
         }
+    }
+}
+
+/// TLS has bytes of its own to send after those given to it.
+async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// What one client's unfinished request takes of the room that all of them share.
+struct Unfinished<'a> {
+    server: &'a Server,
+    held: usize,
+}
+
+impl<'a> Unfinished<'a> {
+    fn of(server: &'a Server) -> Unfinished<'a> {
+        Unfinished { server, held: 0 }
+    }
+
+    /// Holds so many bytes instead; false if there is no room for more.
+    fn hold(&mut self, bytes: usize) -> bool {
+        let bytes = if bytes > FREE { bytes } else { 0 };
+        if bytes == self.held {
+            return true;
+        }
+        let all = &self.server.unfinished;
+        let before = all.fetch_add(bytes, Ordering::Relaxed);
+        all.fetch_sub(self.held, Ordering::Relaxed);
+        let grows = bytes > self.held;
+        let others = before - self.held;
+        self.held = bytes;
+        !grows || others + bytes <= MOST_UNFINISHED
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.server
+            .unfinished
+            .fetch_sub(self.held, Ordering::Relaxed);
     }
 }

@@ -18,6 +18,9 @@ use crate::service::{Catalog, ReadMemory, Reader, Service, ServiceError};
 /// Replies are flushed at this size even if more requests are waiting.
 const FLUSH: usize = 256 * 1024;
 
+/// Longest unfinished request of a client that has shown no key where one is needed.
+const STRANGERS: usize = 16 * 1024;
+
 /// A buffer that grew beyond this is given back once it is empty.
 const KEEP: usize = 1024 * 1024;
 
@@ -126,21 +129,12 @@ impl Exchange {
         if self.batch.is_full() {
             return ControlFlow::Break(Progress::Log);
         }
+        let length = match self.find(tools) {
+            ControlFlow::Continue(length) => length,
+            ControlFlow::Break(progress) => return ControlFlow::Break(progress),
+        };
         let (service, done) = (tools.service, &mut tools.done);
         let bytes = &self.input[self.answered..];
-        let length = match self.parser.next(bytes) {
-            Ok(Some(length)) => length,
-            // What is found now is found again, once the events before it are answered.
-            Ok(None) | Err(_) if !self.batch.is_empty() => {
-                return ControlFlow::Break(Progress::Log);
-            }
-            Ok(None) => return ControlFlow::Break(Progress::Read),
-            Err(error) => {
-                self.writer.error(&format!("ERR {error}"));
-                done.errors += 1;
-                return ControlFlow::Break(Progress::Close);
-            }
-        };
         let arguments = self.parser.arguments(bytes);
         if arguments.is_empty() {
             self.answered += length;
@@ -221,6 +215,37 @@ impl Exchange {
             return ControlFlow::Break(Progress::Close);
         }
         ControlFlow::Continue(())
+    }
+
+    /// The length of the next request, if it is complete.
+    fn find(&mut self, tools: &mut Tools<'_, '_>) -> ControlFlow<Progress, usize> {
+        let bytes = &self.input[self.answered..];
+        match self.parser.next(bytes) {
+            Ok(Some(length)) => ControlFlow::Continue(length),
+            // What is found now is found again, once the events before it are answered.
+            Ok(None) | Err(_) if !self.batch.is_empty() => ControlFlow::Break(Progress::Log),
+            Ok(None) if bytes.len() > STRANGERS && self.is_stranger(tools.service) => {
+                self.refuse("ERR Protocol error: unauthenticated request is too long");
+                ControlFlow::Break(Progress::Close)
+            }
+            Ok(None) => ControlFlow::Break(Progress::Read),
+            Err(error) => {
+                self.writer.error(&format!("ERR {error}"));
+                tools.done.errors += 1;
+                ControlFlow::Break(Progress::Close)
+            }
+        }
+    }
+
+    /// Whether nobody is known to be at the other end, where somebody must be.
+    fn is_stranger(&self, service: &Service) -> bool {
+        self.session.login.is_none() && service.access().is_required()
+    }
+
+    /// Adds an error that is no answer to a request.
+    pub(super) fn refuse(&mut self, text: &str) {
+        self.session.server.metrics.resp_errors.inc();
+        self.writer.error(text);
     }
 
     /// Takes back the replies that would acknowledge what the log did not take.

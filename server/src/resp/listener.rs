@@ -8,20 +8,28 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error, warn};
 
 use super::connection::serve;
-use super::{Peer, Server};
+use super::{Peer, Server, Session};
+use crate::doors::{Limits, bound_stall};
 use crate::monitor::Metrics;
 use crate::service::Service;
+use crate::tls::Tls;
+
+/// How long a client may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How the door is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Threads, each with connections of its own.
     pub threads: usize,
-    /// Most connections at once.
-    pub max_clients: usize,
+    /// What clients may ask of it.
+    pub limits: Limits,
+    /// What it speaks, unless it speaks plainly.
+    pub tls: Option<Tls>,
     /// How long clients that do not read their replies may delay a stop.
     pub grace: Duration,
 }
@@ -30,7 +38,8 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             threads: 1,
-            max_clients: 10_000,
+            limits: Limits::default(),
+            tls: None,
             grace: Duration::from_secs(5),
         }
     }
@@ -42,12 +51,12 @@ pub fn run(
     listener: std::net::TcpListener,
     service: &Service,
     metrics: Arc<Metrics>,
-    options: Options,
+    options: &Options,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let port = listener.local_addr()?.port();
-    let server = Arc::new(Server::new(metrics, port, options.max_clients));
+    let server = Arc::new(Server::new(metrics, port, options.limits));
     let mut doors = Vec::new();
     for _ in 1..options.threads.max(1) {
         doors.push(listener.try_clone()?);
@@ -60,6 +69,7 @@ pub fn run(
                 service: service.clone(),
                 server: Arc::clone(&server),
                 grace: options.grace,
+                tls: options.tls.as_ref().map(|tls| tls.config().into()),
                 stop: stop.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("resp-{number}"));
@@ -85,6 +95,7 @@ struct Door {
     service: Service,
     server: Arc<Server>,
     grace: Duration,
+    tls: Option<TlsAcceptor>,
     stop: watch::Receiver<bool>,
 }
 
@@ -147,12 +158,28 @@ impl Door {
         };
         match self.server.admit(peer) {
             Some(session) => {
-                let serve = serve(stream, self.service.clone(), session, self.stop.clone());
-                connections.spawn(serve);
+                bound_stall(&stream, self.server.limits.stall);
+                let (service, stop) = (self.service.clone(), self.stop.clone());
+                match self.tls.clone() {
+                    None => connections.spawn(serve(stream, service, session, stop)),
+                    Some(tls) => connections.spawn(secured(tls, stream, service, session, stop)),
+                };
             }
             None => turn_away(stream),
         }
     }
+}
+
+/// Serves a client that speaks TLS.
+async fn secured(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    service: Service,
+    session: Session,
+    stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let stream = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await??;
+    serve(stream, service, session, stop).await
 }
 
 /// The socket is new, so its buffer takes the line; whether the client reads it is its affair.
@@ -182,7 +209,7 @@ mod tests {
     use crate::testing::empty_service;
 
     fn with_server(
-        options: Options,
+        options: &Options,
         talk: impl FnOnce(std::net::SocketAddr, &watch::Sender<bool>),
     ) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -207,10 +234,13 @@ mod tests {
     fn serves_refuses_and_stops() {
         let options = Options {
             threads: 2,
-            max_clients: 2,
+            limits: Limits {
+                connections: 2,
+                ..Limits::default()
+            },
             ..Options::default()
         };
-        with_server(options, |address, stopper| {
+        with_server(&options, |address, stopper| {
             let mut first = TcpStream::connect(address).unwrap();
             first.write_all(b"PING\r\nECHO hi\r\n").unwrap();
             assert_eq!(heard(&mut first, 15), "+PONG\r\n$2\r\nhi\r\n");
@@ -233,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_goodbye_closes_the_connection() {
-        with_server(Options::default(), |address, _| {
+        with_server(&Options::default(), |address, _| {
             let mut client = TcpStream::connect(address).unwrap();
             client.write_all(b"QUIT\r\n").unwrap();
             let mut all = String::new();

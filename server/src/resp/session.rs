@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +15,7 @@ use super::cursor::Cursors;
 use super::execute::features::Named;
 use super::slowlog::SlowLog;
 use super::{Arguments, Protocol};
+use crate::doors::Limits;
 use crate::monitor::Metrics;
 
 /// What all connections share.
@@ -24,8 +25,10 @@ pub struct Server {
     pub metrics: Arc<Metrics>,
     /// The port of the listener.
     pub port: u16,
-    /// Most connections at once.
-    pub max_clients: usize,
+    /// What clients may ask of it.
+    pub limits: Limits,
+    /// Bytes of unfinished requests of all clients.
+    pub(super) unfinished: AtomicUsize,
     pub(super) started: Instant,
     /// Tells one run of the server from another.
     pub(super) run: u64,
@@ -163,7 +166,7 @@ impl Request {
 
 impl Server {
     /// Nothing connected yet.
-    pub fn new(metrics: Arc<Metrics>, port: u16, max_clients: usize) -> Server {
+    pub fn new(metrics: Arc<Metrics>, port: u16, limits: Limits) -> Server {
         let since_1970 = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -171,7 +174,8 @@ impl Server {
         Server {
             metrics,
             port,
-            max_clients,
+            limits,
+            unfinished: AtomicUsize::new(0),
             started: Instant::now(),
             run: micros,
             cursors: Cursors::starting_at(micros),
@@ -184,7 +188,7 @@ impl Server {
     /// Admits a connection; none if there are too many.
     pub fn admit(self: &Arc<Self>, peer: Peer) -> Option<Session> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if clients.len() >= self.max_clients {
+        if clients.len() >= self.limits.connections {
             self.metrics.resp_rejected.inc();
             return None;
         }
@@ -297,7 +301,11 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::resp) fn server(max_clients: usize) -> Arc<Server> {
-        Arc::new(Server::new(Arc::default(), 6379, max_clients))
+        let limits = Limits {
+            connections: max_clients,
+            ..Limits::default()
+        };
+        Arc::new(Server::new(Arc::default(), 6379, limits))
     }
 
     pub(in crate::resp) fn peer() -> Peer {

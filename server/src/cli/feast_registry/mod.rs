@@ -113,7 +113,7 @@ entity_key_serialization_version: 3
         });
         Ok(proto::Registry {
             entities: registry.entities.iter().map(|it| self.entity(it)).collect(),
-            registry_schema_version: "1".to_owned(),
+            schema_version: "1".to_owned(),
             version_id: registry.fingerprint().to_string(),
             last_updated: Some(self.now),
             feature_views: groups.collect::<anyhow::Result<_>>()?,
@@ -230,7 +230,7 @@ entity_key_serialization_version: 3
             file_options: Some(proto::FileOptions {
                 uri: self.data_dir.join(path).display().to_string(),
             }),
-            data_source_class_type: FILE_SOURCE.to_owned(),
+            class_type: FILE_SOURCE.to_owned(),
             name: format!("{}_files", source.name),
             project: self.project(),
             ..DataSource::default()
@@ -248,7 +248,7 @@ entity_key_serialization_version: 3
         let has_values = features.any(|it| matches!(it.kind, FeatureKind::Value { .. }));
         has_values.then(|| DataSource {
             kind: source_type::PUSH_SOURCE,
-            data_source_class_type: PUSH_SOURCE.to_owned(),
+            class_type: PUSH_SOURCE.to_owned(),
             name: source.name.clone(),
             project: self.project(),
             push_options: Some(proto::PushOptions {}),

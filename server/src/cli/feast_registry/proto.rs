@@ -26,7 +26,7 @@ pub(super) struct Registry {
     #[prost(message, repeated, tag = "1")]
     pub entities: Vec<Entity>,
     #[prost(string, tag = "3")]
-    pub registry_schema_version: String,
+    pub schema_version: String,
     #[prost(string, tag = "4")]
     pub version_id: String,
     #[prost(message, optional, tag = "5")]
@@ -158,7 +158,7 @@ pub(super) struct DataSource {
     #[prost(message, optional, tag = "11")]
     pub file_options: Option<FileOptions>,
     #[prost(string, tag = "17")]
-    pub data_source_class_type: String,
+    pub class_type: String,
     #[prost(string, tag = "20")]
     pub name: String,
     #[prost(string, tag = "21")]

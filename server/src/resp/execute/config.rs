@@ -35,7 +35,7 @@ fn settings(server: &Server, service: &Service) -> [(&'static str, String); 13] 
         ("appendfsync", service.append_fsync().name().to_owned()),
         ("appendonly", "yes".to_owned()),
         ("databases", "1".to_owned()),
-        ("maxclients", server.max_clients.to_string()),
+        ("maxclients", server.limits.connections.to_string()),
         ("maxmemory", "0".to_owned()),
         ("maxmemory-policy", "noeviction".to_owned()),
         ("port", server.port.to_string()),

@@ -74,7 +74,7 @@ fn clients(facts: &Facts<'_>, out: &mut String) -> fmt::Result {
         "connected_clients:{}\r\n",
         facts.server.metrics.resp_clients.get()
     )?;
-    write!(out, "maxclients:{}\r\n", facts.server.max_clients)?;
+    write!(out, "maxclients:{}\r\n", facts.server.limits.connections)?;
     write!(out, "blocked_clients:0\r\n")
 }
 
