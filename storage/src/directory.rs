@@ -75,6 +75,11 @@ impl DataDir {
         self.root.join("serving_log")
     }
 
+    /// What was done by whom, as JSON lines.
+    pub fn audit_log(&self) -> PathBuf {
+        self.root.join("audit_log")
+    }
+
     /// The trained models: `<name>/<version>/` below.
     pub fn models(&self) -> PathBuf {
         self.root.join("models")

@@ -14,7 +14,7 @@ mod names; // which names may become file names
 mod offline; // Parquet feature groups: versions and manifests
 mod online; // redb behind the memory of changed rows
 mod publish; // files that appear whole or not at all
-mod serving_log; // sampled answers of the server, as JSON lines
+mod line_log; // JSON lines in files of bounded size
 mod spill; // rows on disk while a job works on them
 mod versions; // numbered directories of which one is current
 
@@ -31,6 +31,7 @@ pub use event_log::{
     Ingested, IngestedFrom, KeysFile, POSITION, PartKind, PartPlan, PartReader, PartSchema,
     PartWriter, RowGroup,
 };
+pub use line_log::{LineLog, LineLogOptions, read_lines};
 pub use log::{Kind, Log, LogOptions, LogReader, MAX_PAYLOAD, Offset, Record, Records, TornTail};
 pub use names::check_name;
 pub use offline::{
@@ -43,5 +44,4 @@ pub use online::{
     View, Watcher,
 };
 pub use publish::{AtomicFile, read_if_there, write_atomic};
-pub use serving_log::{ServingLog, ServingLogOptions, read_serving_log};
 pub use spill::{Spill, Spilled};

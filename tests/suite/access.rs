@@ -224,7 +224,10 @@ fn personal_features_are_seen_by_keys_that_name_their_group() {
     ];
     for words in hidden {
         let said = names(&plain, words).unwrap_err();
-        assert!(said.contains("may not read feature"), "{words:?}: {said}");
+        assert!(
+            said.contains("may neither read nor write feature"),
+            "{words:?}: {said}"
+        );
     }
     for words in [
         &["HGETALL", &row][..],
@@ -268,7 +271,8 @@ fn personal_features_are_seen_by_keys_that_name_their_group() {
     ] {
         assert_eq!(status, 403, "{body}");
         assert!(
-            body.to_string().contains("may not read feature `age`"),
+            body.to_string()
+                .contains("may neither read nor write feature `age`"),
             "{body}"
         );
     }
@@ -349,4 +353,142 @@ fn pages_of_other_sites_get_nothing() {
         200
     );
     assert_eq!(from("origin", "http://evil.example", "GET").0, 200);
+}
+
+#[test]
+fn a_key_with_a_rate_may_ask_so_often_at_both_doors() {
+    let home = Home::with_demo(60, 5);
+    let add = ["keys", "add", "partner", "--role", "read", "--rate", "5"];
+    let token = home.ok(&add).trim().to_owned();
+    let other = key(&home, "shop", "read");
+    let server = home.serve();
+    let ask = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        ask(
+            &server,
+            "GET",
+            "/status",
+            Some(("authorization", &bearer)),
+            "",
+        )
+    };
+    let answers: Vec<(u16, Json)> = (0..40).map(|_| ask(&token)).collect();
+    let taken = answers.iter().filter(|(status, _)| *status == 200).count();
+    assert!((5..40).contains(&taken), "{taken} of 40");
+    let (_, refused) = answers.iter().find(|(status, _)| *status == 429).unwrap();
+    assert_eq!(refused["error"]["code"], "too_many_requests");
+    let said = refused["error"]["message"].as_str().unwrap();
+    assert!(
+        said.contains("key `partner` may ask 5 times a second"),
+        "{said}"
+    );
+    assert_eq!(
+        ask(&other).0,
+        200,
+        "another key has a rate of its own, or none"
+    );
+
+    // One rate for both doors: what HTTP has used up RESP does not have.
+    let mut redis = redis_as(&server, &token).unwrap();
+    let said = (0..40).find_map(|_| redis::cmd("DBSIZE").query::<i64>(&mut redis).err());
+    let said = said.unwrap().to_string();
+    assert!(said.contains("may ask 5 times a second"), "{said}");
+}
+
+#[test]
+fn the_audit_log_says_who_wrote_who_was_refused_and_what_administrators_did() {
+    let home = Home::with_demo(60, 5);
+    let group = ["--group", "user_profile_features"];
+    let writer = home.ok(&[&["keys", "add", "write", "--role", "write"], &group[..]].concat());
+    let (writer, admin) = (writer.trim().to_owned(), key(&home, "admin", "admin"));
+    let server = home.serve();
+    let bearer = |token: &str| format!("Bearer {token}");
+    let event = json!({"user_id": "audited", "event_type": "search"}).to_string();
+    let post = |token: &str, path: &str, body: &str| {
+        ask(
+            &server,
+            "POST",
+            path,
+            Some(("authorization", &bearer(token))),
+            body,
+        )
+        .0
+    };
+    assert_eq!(post(&writer, "/events", &event), 200);
+    assert_eq!(post(&writer, "/predict", "{}"), 403);
+    assert_eq!(post("nobody.x", "/events", &event), 401);
+    assert_eq!(
+        post(
+            &admin,
+            "/materialize-incremental",
+            "{\"end_ts\": \"2026-01-01\"}"
+        ),
+        200
+    );
+    let mut redis = redis_as(&server, &writer).unwrap();
+    let _: () = redis::pipe()
+        .set("a", 1)
+        .set("b", 2)
+        .hset("user:audited", "age", 30)
+        .query(&mut redis)
+        .unwrap();
+    assert!(redis::cmd("FLUSHALL").query::<Value>(&mut redis).is_err());
+    let mut redis = redis_as(&server, &admin).unwrap();
+    let _: Value = redis::cmd("FLUSHALL").query(&mut redis).unwrap();
+    assert!(redis_as(&server, "write.0000").is_err());
+    home.ok(&["push", "--force"]);
+    server.hang_up();
+
+    let lines = || -> Vec<Json> {
+        let mut lines = Vec::new();
+        for file in std::fs::read_dir(home.data().join("audit_log")).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let whole = text
+                .lines()
+                .map(|line| serde_json::from_str::<Json>(line).unwrap());
+            lines.extend(whole);
+        }
+        lines
+    };
+    while !lines().iter().any(|line| line["door"] == "signal") {
+        std::thread::yield_now();
+    }
+    let lines = lines();
+    let has = |act: &str, door: &str, key: Json, what: &str, outcome: &str| {
+        let is_it = |line: &&Json| {
+            line["act"] == act
+                && line["door"] == door
+                && line["key"] == key
+                && line["what"].as_str().unwrap().contains(what)
+                && line["outcome"].as_str().unwrap().contains(outcome)
+        };
+        assert!(
+            lines.iter().any(|line| is_it(&line)),
+            "{act} {door} {what}: {lines:#?}"
+        );
+    };
+    has("write", "http", json!("write"), "POST /events", "200");
+    has("denied", "http", json!("write"), "POST /predict", "403");
+    has("denied", "http", Json::Null, "POST /events", "401");
+    has(
+        "admin",
+        "http",
+        json!("admin"),
+        "POST /materialize-incremental",
+        "200",
+    );
+    has("write", "resp", json!("write"), "set 2", "answered");
+    has("write", "resp", json!("write"), "hset 1", "answered");
+    has("denied", "resp", json!("write"), "flushall", "NOPERM");
+    has("admin", "resp", json!("admin"), "FLUSHALL", "done");
+    has("denied", "resp", Json::Null, "auth as write", "no such key");
+    has("admin", "control", Json::Null, "push", "begun");
+    has("admin", "signal", Json::Null, "reload", "begun");
+    let text = format!("{lines:?}");
+    assert!(!text.contains("audited"), "no entity is named");
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["time"].as_str().unwrap().ends_with('Z'))
+    );
 }

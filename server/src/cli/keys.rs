@@ -1,5 +1,7 @@
 //! `granary keys`: who may ask a server, and for what. A running server follows at once.
 
+use std::num::NonZeroU32;
+
 use clap::Subcommand;
 use granary_storage::DataDir;
 use serde_json::json;
@@ -14,6 +16,7 @@ use crate::service::access::{KeyFile, Role, Roles};
   granary keys add shop --role read,predict   prints the key, once; only its hash is kept
   granary keys add loader --role write
   granary keys add crm --role read --group user_profile_features
+  granary keys add partner --role read --rate 50
   granary keys rm shop
   curl -H 'Authorization: Bearer shop.4f1a…' http://127.0.0.1:8000/features/7
   redis-cli --user shop --pass shop.4f1a… HGETALL user:7")]
@@ -35,6 +38,9 @@ enum Action {
         /// are not tagged `pii`
         #[arg(long, value_name = "GROUPS", value_delimiter = ',')]
         group: Vec<String>,
+        /// Requests a second that it may make, and as many at once
+        #[arg(long, value_name = "N")]
+        rate: Option<NonZeroU32>,
     },
     /// List the keys
     Ls,
@@ -55,8 +61,13 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let path = data.api_keys();
     let mut keys = KeyFile::read(&path)?;
     match &args.action {
-        Action::Add { name, role, group } => {
-            let token = keys.add(name, Roles::of(role), group.clone())?;
+        Action::Add {
+            name,
+            role,
+            group,
+            rate,
+        } => {
+            let token = keys.add(name, Roles::of(role), group.clone(), *rate)?;
             keys.write(&path)?;
             tell_server(&data)?;
             if common.json {
@@ -77,7 +88,7 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
 
 fn list(keys: &KeyFile, as_json: bool) {
     if as_json {
-        let key = |key: &crate::service::access::KeyRecord| json!({"name": key.name, "roles": key.roles, "groups": key.groups});
+        let key = |key: &crate::service::access::KeyRecord| json!({"name": key.name, "roles": key.roles, "groups": key.groups, "rate": key.rate});
         let keys: Vec<_> = keys.keys().iter().map(key).collect();
         println!("{}", json!(keys));
         return;
@@ -90,7 +101,10 @@ fn list(keys: &KeyFile, as_json: bool) {
             [] => "all groups without `pii`".to_owned(),
             groups => groups.join(","),
         };
-        println!("{}  {}  {groups}", key.name, key.roles);
+        let rate = key
+            .rate
+            .map_or_else(String::new, |rate| format!("  {rate}/s"));
+        println!("{}  {}  {groups}{rate}", key.name, key.roles);
     }
 }
 

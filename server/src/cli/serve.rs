@@ -16,7 +16,10 @@ use tokio::sync::watch;
 use super::context::{Common, Context};
 use crate::control::ControlListener;
 use crate::service::access::Access;
-use crate::service::{AppendFsync, Flusher, KeyKeeper, Service, ServiceOptions, ServingLogThread};
+use crate::service::{
+    Act, AppendFsync, AuditEntry, AuditLevel, Flusher, KeyKeeper, Service, ServiceOptions,
+    ServingLogThread,
+};
 use crate::tail::{TailSpec, Tailer};
 use crate::{Limits, Tls};
 
@@ -85,6 +88,10 @@ pub(super) struct Doors {
     /// How long a request over HTTP may take
     #[arg(long, env = "GRANARY_REQUEST_TIMEOUT", default_value = "1m", value_name = "SPAN", value_parser = span)]
     pub request_timeout: Span,
+    /// What the audit log keeps: off, acts (refusals, and what administrators do) or writes (those
+    /// too). Writes once there are API keys, else acts
+    #[arg(long, env = "GRANARY_AUDIT_LOG", value_name = "WHAT", value_parser = audit_level)]
+    pub audit_log: Option<AuditLevel>,
     /// Serve HTTP alone
     #[arg(long, env = "GRANARY_NO_RESP")]
     pub no_resp: bool,
@@ -144,6 +151,10 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "it must be a number from 0 (none) to 1 (all)".to_owned())
 }
 
+fn audit_level(text: &str) -> Result<AuditLevel, String> {
+    AuditLevel::named(text).ok_or_else(|| "it must be off, acts or writes".to_owned())
+}
+
 fn append_fsync(text: &str) -> Result<AppendFsync, String> {
     AppendFsync::parse(text).ok_or_else(|| "it must be always, everysec or no".to_owned())
 }
@@ -193,6 +204,7 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let bound = bind(&args.doors)?;
     let service = context.service(args.doors.options())?;
     service.set_rebuilder(common.rebuilder()?);
+    service.set_audit(args.doors.audit_log);
     serve(&context, &service, bound, args.doors.serving_log, |bound| {
         let secure = bound.secure();
         println!(
@@ -353,6 +365,14 @@ fn wait_for(runtime: &Runtime, service: &Service, tls: Option<&Tls>) -> io::Resu
 
 /// What cannot be read stays as it was.
 fn reload(service: &Service, tls: Option<&Tls>) {
+    service.audit(AuditEntry {
+        act: Act::Admin,
+        door: "signal",
+        peer: None,
+        key: None,
+        what: "reload",
+        outcome: "begun",
+    });
     match tls.map(Tls::reload) {
         None => {}
         Some(Ok(())) => tracing::info!("read the certificate again"),

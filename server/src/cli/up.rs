@@ -64,6 +64,7 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     let Some(bound) = bound else { return Ok(()) };
     let service = context.service(args.doors.options())?;
     service.set_rebuilder(common.rebuilder()?);
+    service.set_audit(args.doors.audit_log);
     serve::serve(&context, &service, bound, args.doors.serving_log, |bound| {
         try_this(&service, bound, started.elapsed().as_secs_f64())
     })

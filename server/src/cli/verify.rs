@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use granary_pipelines::source::BadRows;
 use granary_pipelines::verify::{Draw, Drawn, Report, Served, Verification, verify};
 use granary_registry::{EventTime, FeatureGroup};
-use granary_storage::{Offset, read_serving_log};
+use granary_storage::{Offset, read_lines};
 
 use super::build::{BadRowArgs, OnBadRow};
 use super::context::{Common, Context};
@@ -130,7 +130,7 @@ fn replay(context: &Context) -> anyhow::Result<Vec<Served>> {
         records.push(record);
         Ok(())
     };
-    read_serving_log::<anyhow::Error>(&directory, &mut each)?;
+    read_lines::<anyhow::Error>(&directory, &mut each)?;
     Ok(records)
 }
 

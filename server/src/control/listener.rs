@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{Line, Request, instant, keys, moment, served};
 use crate::http::json;
-use crate::service::{Lookup, Service, Subject};
+use crate::service::{Act, AuditEntry, Lookup, Service, Subject};
 
 /// Longest request line.
 const LONGEST: u64 = 16 << 20;
@@ -117,6 +117,7 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
             Progress::Rows(rows) => Line::Rows { rows },
         });
     };
+    note(service, &request);
     match request {
         Request::Push(request) => shape(service.push(&request, &progress).map_err(text)?),
         Request::CloseSegment => shape(service.close_segment().map_err(text)?.0),
@@ -149,6 +150,24 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
         Request::Keys { after, limit } => shape(keys(service, after.as_deref(), limit)?),
         Request::Served { entities } => shape(served(service, &entities)?),
     }
+}
+
+/// Writes down what only whoever owns the directory can ask for.
+fn note(service: &Service, request: &Request) {
+    let what = match request {
+        Request::Push(_) => "push",
+        Request::ReloadModel => "reload model",
+        Request::ReloadKeys => "reload keys",
+        _ => return,
+    };
+    service.audit(AuditEntry {
+        act: Act::Admin,
+        door: "control",
+        peer: None,
+        key: None,
+        what,
+        outcome: "begun",
+    });
 }
 
 /// One entity's features in the shape of `GET /features`.

@@ -110,6 +110,9 @@ impl ApiError {
             ApiError::NoRoute { .. } => (StatusCode::NOT_FOUND, "no_such_path"),
             ApiError::Denied(Denied::Unknown) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             ApiError::Denied(Denied::Lacks { .. }) => (StatusCode::FORBIDDEN, "forbidden"),
+            ApiError::Denied(Denied::TooMany { .. }) => {
+                (StatusCode::TOO_MANY_REQUESTS, "too_many_requests")
+            }
             ApiError::ForeignHost { .. } => (StatusCode::FORBIDDEN, "foreign_host"),
             ApiError::ForeignOrigin { .. } => (StatusCode::FORBIDDEN, "foreign_origin"),
             ApiError::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
@@ -179,7 +182,7 @@ fn service_details(error: &ServiceError) -> (Option<&str>, Option<&str>) {
 fn denial(denied: &Denied) -> String {
     match denied {
         Denied::Unknown => format!("{denied}; send `Authorization: Bearer <key>` or `X-API-KEY`"),
-        Denied::Lacks { .. } => denied.to_string(),
+        Denied::Lacks { .. } | Denied::TooMany { .. } => denied.to_string(),
     }
 }
 
@@ -205,6 +208,10 @@ impl ResponseError for ApiError {
             }
             ApiError::Service(ServiceError::Busy(_)) => {
                 response.insert_header((RETRY_AFTER, "1"));
+            }
+            ApiError::Denied(Denied::TooMany { wait, .. }) => {
+                let seconds = wait.as_secs() + 1;
+                response.insert_header((RETRY_AFTER, seconds.to_string()));
             }
             ApiError::Denied(Denied::Unknown) => {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"));

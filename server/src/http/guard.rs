@@ -4,15 +4,15 @@
 use std::net::IpAddr;
 
 use actix_web::dev::ServiceRequest;
-use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, web};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::ApiError;
 use crate::service::access::{Denied, Identity, Role, Sight};
-use crate::service::{Catalog, Service};
+use crate::service::{Act, AuditEntry, Catalog, Service};
 
 const API_KEY: &str = "x-api-key";
 
@@ -46,11 +46,38 @@ pub(super) fn check(request: &ServiceRequest, need: Need) -> Result<(), ApiError
     let access = service.access();
     let identity =
         shown(request).and_then(|(name, token)| access.identify(name.as_deref(), &token));
-    access.allows(identity.as_ref(), role)?;
+    let allowed = access.allows(identity.as_ref(), role);
     if let Some(identity) = identity {
         request.extensions_mut().insert(Asker(identity));
     }
-    Ok(())
+    Ok(allowed?)
+}
+
+/// Writes down what was done or refused by a request that asked for this.
+pub(super) fn audit(request: &HttpRequest, need: Need, status: StatusCode) {
+    let is_refused = matches!(status.as_u16(), 401 | 403 | 429);
+    let act = match need {
+        _ if is_refused => Act::Denied,
+        Need::Role(Role::Admin) => Act::Admin,
+        Need::Role(Role::Write) => Act::Write,
+        Need::Role(_) | Need::Nothing => return,
+    };
+    let Some(service) = request.app_data::<web::Data<Service>>() else {
+        return;
+    };
+    if !service.audits(act) {
+        return;
+    }
+    let extensions = request.extensions();
+    let asker = extensions.get::<Asker>();
+    service.audit(AuditEntry {
+        act,
+        door: "http",
+        peer: request.peer_addr(),
+        key: asker.map(|Asker(identity)| identity.name()),
+        what: &format!("{} {}", request.method(), request.path()),
+        outcome: status.as_str(),
+    });
 }
 
 /// Whoever asks, kept with the request.

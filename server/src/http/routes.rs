@@ -201,6 +201,7 @@ fn counted(
                     Err(refusal) => refusal,
                 };
                 route.observe(answer.status().as_u16(), started.elapsed());
+                guard::audit(answer.request(), need, answer.status());
                 Ok(answer)
             }
         })

@@ -107,6 +107,7 @@ impl Exchange {
             }
         };
         tools.done.count(&self.session, &self.writer);
+        self.session.note_writes(service);
         let ended = tools.turn.end();
         self.compact();
         match ended {
@@ -149,18 +150,20 @@ impl Exchange {
             && self.session.queue.is_none()
             && refusal.is_none()
         {
+            self.session.note("xadd", service);
             self.batch.add(command, length, service);
             self.answered += length;
             done.commands += 1;
             return ControlFlow::Continue(());
         }
-        if let Ok((Command::HashWrite(command), _)) = &parsed
+        if let Ok((Command::HashWrite(command), spec)) = &parsed
             && is_of_values(&command.change)
             && is_entity(&tools.catalog, command.key)
             && self.session.queue.is_none()
             && refusal.is_none()
         {
             let sight = self.session.sight(&tools.catalog);
+            self.session.note(spec.name, service);
             let place = (service, &*tools.catalog);
             self.batch
                 .add_values(command, length, place, sight.as_ref());
@@ -180,6 +183,7 @@ impl Exchange {
             return ControlFlow::Break(Progress::Close);
         }
         if let Some(refusal) = refusal {
+            self.session.note_denied(service, &refusal, arguments);
             if let Some(queue) = &mut self.session.queue {
                 queue.is_broken = true;
             }

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::service::Catalog;
 use crate::service::access::{Identity, Sight};
 use crate::service::keys::Watcher;
+use crate::service::{Act, AuditEntry, Catalog, Service};
 
 use super::cursor::Cursors;
 use super::execute::features::Named;
 use super::slowlog::SlowLog;
-use super::{Arguments, Protocol};
+use super::{Arguments, Protocol, Reply};
 use crate::doors::Limits;
 use crate::monitor::Metrics;
 
@@ -89,6 +89,8 @@ pub struct Session {
     pub(super) named: Named,
     /// Who is connected, once a key was shown.
     pub(super) login: Option<Login>,
+    /// Writes that the audit log does not have yet: commands with their numbers.
+    written: Vec<(&'static str, u64)>,
 }
 
 /// Who showed a key, and when.
@@ -138,6 +140,14 @@ pub(super) struct Queue {
 pub(super) struct Request {
     bytes: Vec<u8>,
     ends: Vec<(usize, usize)>,
+}
+
+/// A request in words, cut to a readable length.
+fn spoken(arguments: Arguments<'_>) -> String {
+    const WORDS: usize = 4;
+    let words = arguments.from(0).take(WORDS);
+    let words = words.map(|word| String::from_utf8_lossy(word).into_owned());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 impl Request {
@@ -216,6 +226,7 @@ impl Server {
             hears: Hears::All,
             named: Named::default(),
             login: None,
+            written: Vec::new(),
         })
     }
 
@@ -260,6 +271,64 @@ impl Session {
             login.sight = Some((catalog.generation, Arc::new(sight)));
         }
         login.sight.as_ref().map(|(_, sight)| Arc::clone(sight))
+    }
+
+    /// Counts a command that writes, if such are written down.
+    pub(super) fn note(&mut self, command: &'static str, service: &Service) {
+        if !service.audits(Act::Write) {
+            return;
+        }
+        match self.written.iter_mut().find(|(name, _)| *name == command) {
+            Some((_, count)) => *count += 1,
+            None => self.written.push((command, 1)),
+        }
+    }
+
+    /// Writes down what was counted: one line for all that came together.
+    pub(super) fn note_writes(&mut self, service: &Service) {
+        if self.written.is_empty() {
+            return;
+        }
+        let written = self.written.drain(..);
+        let written = written.map(|(name, count)| format!("{name} {count}"));
+        let what = written.collect::<Vec<_>>().join(", ");
+        self.audit(service, Act::Write, &what, "answered");
+    }
+
+    /// Writes down a command that administrators alone may do.
+    pub(super) fn note_admin(&self, service: &Service, arguments: Arguments<'_>) {
+        if service.audits(Act::Admin) {
+            self.audit(service, Act::Admin, &spoken(arguments), "done");
+        }
+    }
+
+    /// Writes down a refusal.
+    pub(super) fn note_denied(&self, service: &Service, reply: &Reply, arguments: Arguments<'_>) {
+        if service.audits(Act::Denied)
+            && let Reply::Error(reason) = reply
+        {
+            let name = arguments.get(0).unwrap_or_default();
+            let name = String::from_utf8_lossy(name).to_lowercase();
+            self.audit(service, Act::Denied, &name, reason);
+        }
+    }
+
+    /// Writes down that somebody could not log in.
+    pub(super) fn note_stranger(&self, service: &Service, name: Option<&str>) {
+        let what = format!("auth as {}", name.unwrap_or("default"));
+        self.audit(service, Act::Denied, &what, "no such key");
+    }
+
+    fn audit(&self, service: &Service, act: Act, what: &str, outcome: &str) {
+        let login = self.login.as_ref();
+        service.audit(AuditEntry {
+            act,
+            door: "resp",
+            peer: Some(self.client.peer.remote),
+            key: login.map(|login| login.identity.name()),
+            what,
+            outcome,
+        });
     }
 
     /// Notes that the client is alive.

@@ -23,7 +23,7 @@ pub enum ServiceError {
     },
     /// The key that was shown may not see it.
     #[error(
-        "key `{key}` may not read feature `{feature}`: group `{group}` is not among its groups"
+        "key `{key}` may neither read nor write feature `{feature}`: group `{group}` is not among its groups"
     )]
     Hidden {
         /// Name of the key.

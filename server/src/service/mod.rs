@@ -2,6 +2,7 @@
 //! without a running server opens the same service on the same files.
 
 pub mod access; // who may do what
+mod audit; // what was done by whom
 mod answer; // what the use cases take and give back
 mod cell; // JSON values by the registry's types
 mod check; // the fields of a row -> an event that may be logged
@@ -31,6 +32,7 @@ pub use answer::{
     Catalog, CatalogFeature, CatalogFeatures, CatalogService, FeatureRow, GroupStatus, Lookup,
     ModelShape, ModelStatus, Origin, Place, Prediction, Receipt, Status, Subject,
 };
+pub use audit::{Act, AuditEntry, AuditLevel};
 pub use cell::{of_json, of_text, shown};
 pub use check::{Checked, Fault, Gate};
 pub use clock::WallClock;
@@ -81,6 +83,7 @@ struct Inner {
     generation: RwLock<Option<Arc<Generation>>>,
     model: RwLock<Option<Arc<LoadedModel>>>,
     access: access::Access,
+    audit: audit::Audit,
     /// Requests whose events wait to be logged.
     waiting: Mutex<Vec<Request>>,
     writer: Mutex<Writer>,

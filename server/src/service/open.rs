@@ -12,6 +12,7 @@ use granary_storage::{
 };
 
 use super::access::Access;
+use super::audit::Audit;
 use super::clock::WallClock;
 use super::definition::Definition;
 use super::error::ServiceError;
@@ -104,6 +105,7 @@ impl Service {
             generation: RwLock::new(generation),
             model: RwLock::new(None),
             access: Access::open(data.api_keys())?,
+            audit: Audit::default(),
             waiting: Mutex::new(Vec::new()),
             writer: Mutex::new(Writer { newest: clock }),
             log,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 
-use granary_storage::{Offset, ServingLog, ServingLogOptions};
+use granary_storage::{LineLog, LineLogOptions, Offset};
 
 use super::answer::FeatureRow;
 use super::error::ServiceError;
@@ -135,7 +135,7 @@ impl ServingLogThread {
             return Ok(None);
         }
         let directory = service.inner.data.serving_log();
-        let log = ServingLog::open(directory, ServingLogOptions::default())?;
+        let log = LineLog::open(directory, LineLogOptions::default())?;
         let (queue, answers) = mpsc::sync_channel(QUEUE);
         let sampler = Sampler {
             share,
@@ -172,7 +172,7 @@ impl Drop for ServingLogThread {
     }
 }
 
-fn write(service: &Service, mut log: ServingLog, answers: &Receiver<Message>) {
+fn write(service: &Service, mut log: LineLog, answers: &Receiver<Message>) {
     let Some(sampler) = service.inner.sampler.get() else {
         return;
     };

@@ -7,7 +7,7 @@ use crate::resp::command::ConnectionCommand;
 use crate::resp::command::connection::{Attribute, Hello, Kill, Reply as Switch};
 use crate::resp::session::{Client, Hears};
 use crate::resp::{Protocol, Reply, Session};
-use crate::service::access::Access;
+use crate::service::Service;
 
 /// The Redis release whose behaviour clients may expect; they compare it.
 pub(super) const REDIS_VERSION: &str = "8.0.0";
@@ -17,16 +17,16 @@ pub(super) fn execute(command: &ConnectionCommand<'_>, context: &mut Context<'_,
         context.session.queue = None;
         unwatch(context);
     }
-    let access = context.service.access();
+    let service = context.service;
     let session = &mut *context.session;
     match command {
         ConnectionCommand::Ping(None) => Reply::Simple("PONG"),
         ConnectionCommand::Ping(Some(text)) | ConnectionCommand::Echo(text) => {
             Reply::Bulk(text.to_vec())
         }
-        ConnectionCommand::Hello(hello) => greet(hello, session, access),
+        ConnectionCommand::Hello(hello) => greet(hello, session, service),
         ConnectionCommand::Auth { user, password } => {
-            log_in(session, access, *user, password).map_or_else(|error| error, |()| Reply::OK)
+            log_in(session, service, *user, password).map_or_else(|error| error, |()| Reply::OK)
         }
         ConnectionCommand::Select(0) | ConnectionCommand::ClientNothing => Reply::OK,
         ConnectionCommand::Select(_) => Reply::Error("ERR DB index is out of range".to_owned()),
@@ -88,13 +88,13 @@ const HELP: [&str; 14] = [
     "    Print this help.",
 ];
 
-fn greet(hello: &Hello<'_>, session: &mut Session, access: &Access) -> Reply {
+fn greet(hello: &Hello<'_>, session: &mut Session, service: &Service) -> Reply {
     if let Some((user, password)) = hello.login
-        && let Err(error) = log_in(session, access, Some(user), password)
+        && let Err(error) = log_in(session, service, Some(user), password)
     {
         return error;
     }
-    if access.is_required() && session.login.is_none() {
+    if service.access().is_required() && session.login.is_none() {
         return Reply::error(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
              HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \

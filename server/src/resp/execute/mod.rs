@@ -55,6 +55,12 @@ pub fn execute(
     arguments: Arguments<'_>,
     context: &mut Context<'_, '_>,
 ) -> Reply {
+    if spec.writes() {
+        context.session.note(spec.name, context.service);
+    }
+    if permit::is_admins(command, spec) {
+        context.session.note_admin(context.service, arguments);
+    }
     if let Command::HashWrite(command) = command
         && is_of_values(&command.change)
         && is_entity(context.catalog, command.key)

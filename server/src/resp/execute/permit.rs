@@ -5,6 +5,7 @@ use crate::resp::command::server::ServerCommand;
 use crate::resp::command::{Command, ConnectionCommand, FeatureStoreCommand, Spec};
 use crate::resp::session::Login;
 use crate::resp::{Reply, Session};
+use crate::service::Service;
 use crate::service::access::{Access, Denied, Role};
 
 /// The refusal of a command that whoever is connected may not do.
@@ -22,12 +23,18 @@ pub(in crate::resp) fn refused(
     };
     match allowed {
         Ok(()) => None,
+        Err(denied @ Denied::TooMany { .. }) => Some(Reply::Error(format!("TRYAGAIN {denied}"))),
         Err(Denied::Unknown) => Some(Reply::error("NOAUTH Authentication required.")),
         Err(Denied::Lacks { name, role }) => Some(Reply::Error(format!(
             "NOPERM User {name} has no permissions to run the '{}' command: its key does not have the role {role}",
             spec.name
         ))),
     }
+}
+
+/// Whether a command is one that administrators alone may do.
+pub(in crate::resp) fn is_admins(command: &Command<'_>, spec: &Spec) -> bool {
+    matches!(asked(command, spec), Asked::Role(Role::Admin))
 }
 
 /// What a command asks of whoever is connected.
@@ -87,10 +94,11 @@ pub(in crate::resp) fn renew(session: &mut Session, access: &Access) {
 /// begins with.
 pub(super) fn log_in(
     session: &mut Session,
-    access: &Access,
+    service: &Service,
     user: Option<&[u8]>,
     password: &[u8],
 ) -> Result<(), Reply> {
+    let access = service.access();
     if !access.is_required() {
         return without_keys(user);
     }
@@ -101,7 +109,10 @@ pub(super) fn log_in(
             session.login = Some(Login::new(access.epoch(), identity));
             Ok(())
         }
-        None => Err(wrong()),
+        None => {
+            session.note_stranger(service, name.as_deref());
+            Err(wrong())
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! long enough that a plain hash keeps them. Called by `access` and `granary keys`.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,9 @@ pub struct KeyRecord {
     /// personal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
+    /// Requests a second that it may make; none is without bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<NonZeroU32>,
     /// blake3 of its secret.
     hash: String,
 }
@@ -125,6 +129,7 @@ impl KeyFile {
         name: &str,
         roles: Roles,
         groups: Vec<String>,
+        rate: Option<NonZeroU32>,
     ) -> Result<String, KeyFileError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         if name.is_empty() || !name.chars().all(fits) {
@@ -140,6 +145,7 @@ impl KeyFile {
             name: name.to_owned(),
             roles,
             groups,
+            rate,
             hash: blake3::hash(secret.as_bytes()).to_hex().to_string(),
         });
         Ok(format!("{name}.{secret}"))

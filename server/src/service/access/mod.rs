@@ -2,26 +2,38 @@
 //! do everything, which is for a machine of one's own.
 
 mod file; // the keys as they are kept
+mod rate; // how often a key may ask
 mod role; // what a key allows
 mod sight; // which features a key may see
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 pub use file::{KeyFile, KeyFileError, KeyRecord};
 pub use role::{Role, Roles};
 pub use sight::Sight;
 
+use rate::Rate;
+
 /// The keys in force.
 #[derive(Debug)]
 pub struct Access {
     path: PathBuf,
-    keys: RwLock<Arc<KeyFile>>,
+    keys: RwLock<Arc<Keys>>,
     /// Grows whenever keys change, so that connections ask again who they are.
     epoch: AtomicU64,
     /// Once there was a key, nobody comes in without one: the last key's removal opens nothing.
     required: AtomicBool,
+}
+
+/// The keys of the file, and what each may still ask for.
+#[derive(Debug, Default)]
+struct Keys {
+    file: KeyFile,
+    rates: HashMap<String, Rate>,
 }
 
 /// Whoever showed a key.
@@ -31,6 +43,7 @@ pub struct Identity {
     hash: blake3::Hash,
     roles: Roles,
     groups: Arc<[String]>,
+    rate: Option<Rate>,
 }
 
 /// Why something may not be done.
@@ -45,6 +58,15 @@ pub enum Denied {
         /// What it would need.
         role: Role,
     },
+    /// The key asks more often than it may.
+    TooMany {
+        /// Name of the key.
+        name: Arc<str>,
+        /// Requests a second that it has.
+        rate: u32,
+        /// When it may ask again.
+        wait: Duration,
+    },
 }
 
 impl Access {
@@ -54,7 +76,7 @@ impl Access {
         Ok(Access {
             required: AtomicBool::new(!keys.is_empty()),
             epoch: AtomicU64::new(0),
-            keys: RwLock::new(Arc::new(keys)),
+            keys: RwLock::new(Arc::new(Keys::of(keys, &Keys::default()))),
             path,
         })
     }
@@ -65,7 +87,9 @@ impl Access {
         if !keys.is_empty() {
             self.required.store(true, Ordering::Release);
         }
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        *held = Arc::new(Keys::of(keys, &held));
+        drop(held);
         self.epoch.fetch_add(1, Ordering::Release);
         Ok(())
     }
@@ -88,24 +112,24 @@ impl Access {
             return None;
         }
         let keys = self.keys();
-        let key = keys.get(name)?;
+        let key = keys.file.get(name)?;
         // Equality of hashes takes as long whatever the first difference.
-        (blake3::hash(secret.as_bytes()) == key.hash()).then(|| Identity::of(key))
+        (blake3::hash(secret.as_bytes()) == key.hash()).then(|| keys.identity(key))
     }
 
     /// The same identity by the keys of now; none if its key is gone or another.
     pub fn renewed(&self, identity: &Identity) -> Option<Identity> {
         let keys = self.keys();
-        let key = keys.get(&identity.name)?;
-        (key.hash() == identity.hash).then(|| Identity::of(key))
+        let key = keys.file.get(&identity.name)?;
+        (key.hash() == identity.hash).then(|| keys.identity(key))
     }
 
-    /// Whether a role may be exercised by whoever this is.
+    /// Whether a role may be exercised by whoever this is, now.
     pub fn allows(&self, identity: Option<&Identity>, role: Role) -> Result<(), Denied> {
         match identity {
             _ if !self.is_required() => Ok(()),
             None => Err(Denied::Unknown),
-            Some(identity) if identity.roles.has(role) => Ok(()),
+            Some(identity) if identity.roles.has(role) => identity.ask(),
             Some(identity) => Err(Denied::Lacks {
                 name: Arc::clone(&identity.name),
                 role,
@@ -121,8 +145,36 @@ impl Access {
         Ok(())
     }
 
-    fn keys(&self) -> Arc<KeyFile> {
+    fn keys(&self) -> Arc<Keys> {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Keys {
+    /// Those of a file; a rate that stays goes on where it was.
+    fn of(file: KeyFile, before: &Keys) -> Keys {
+        let rated = file.keys().iter().filter_map(|key| Some((key, key.rate?)));
+        let rates = rated.map(|(key, rate)| {
+            let held = before
+                .rates
+                .get(&key.name)
+                .filter(|held| held.per_second == rate);
+            (
+                key.name.clone(),
+                held.cloned().unwrap_or_else(|| Rate::new(rate)),
+            )
+        });
+        Keys {
+            rates: rates.collect(),
+            file,
+        }
+    }
+
+    fn identity(&self, key: &KeyRecord) -> Identity {
+        Identity {
+            rate: self.rates.get(&key.name).cloned(),
+            ..Identity::of(key)
+        }
     }
 }
 
@@ -133,7 +185,25 @@ impl Identity {
             hash: key.hash(),
             roles: key.roles,
             groups: key.groups.as_slice().into(),
+            rate: None,
         }
+    }
+
+    /// Name of the key.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Counts a request.
+    fn ask(&self) -> Result<(), Denied> {
+        let Some(rate) = &self.rate else {
+            return Ok(());
+        };
+        rate.take().map_err(|wait| Denied::TooMany {
+            name: Arc::clone(&self.name),
+            rate: rate.per_second.get(),
+            wait,
+        })
     }
 
     /// Whether it may read the features of a group.
@@ -152,6 +222,13 @@ impl std::fmt::Display for Denied {
             Denied::Lacks { name, role } => {
                 write!(f, "key `{name}` does not have the role `{role}`")
             }
+            Denied::TooMany { name, rate, wait } => {
+                let millis = wait.as_millis().max(1);
+                write!(
+                    f,
+                    "key `{name}` may ask {rate} times a second; ask again in {millis} ms"
+                )
+            }
         }
     }
 }
@@ -164,7 +241,7 @@ mod tests {
         let path = dir.path().join("keys.json");
         let mut keys = KeyFile::default();
         let token = keys
-            .add("svc.a", Roles::of(&[Role::Read]), Vec::new())
+            .add("svc.a", Roles::of(&[Role::Read]), Vec::new(), None)
             .unwrap();
         keys.write(&path).unwrap();
         (Access::open(path).unwrap(), token)
@@ -221,7 +298,7 @@ mod tests {
         assert!(access.renewed(&identity).is_none());
         assert_eq!(access.allows(None, Role::Read), Err(Denied::Unknown));
         // Another key of the same name is another.
-        keys.add("svc.a", Roles::of(&[Role::Read]), Vec::new())
+        keys.add("svc.a", Roles::of(&[Role::Read]), Vec::new(), None)
             .unwrap();
         keys.write(&access.path).unwrap();
         access.reload().unwrap();

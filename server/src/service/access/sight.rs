@@ -86,7 +86,8 @@ mod tests {
     fn sight(groups: &[&str]) -> Sight {
         let mut keys = KeyFile::default();
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-        keys.add("shop", Roles::of(&[Role::Read]), groups).unwrap();
+        keys.add("shop", Roles::of(&[Role::Read]), groups, None)
+            .unwrap();
         Sight::of(Some(&Identity::of(&keys.keys()[0])), &catalog())
     }
 
@@ -105,7 +106,7 @@ mod tests {
         let said = sight.check(&[1, 0], &catalog()).unwrap_err().to_string();
         assert_eq!(
             said,
-            "key `shop` may not read feature `age`: group `profile` is not among its groups"
+            "key `shop` may neither read nor write feature `age`: group `profile` is not among its groups"
         );
     }
 }

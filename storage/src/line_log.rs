@@ -1,6 +1,6 @@
-//! The serving log: answers of the server, sampled, one JSON line each, in files of bounded
-//! size of which the oldest are dropped. Written by the server, read by `verify` and by
-//! people; what a line says is the server's business.
+//! JSON lines in files of bounded size, of which the oldest are dropped: sampled answers, and what
+//! was done by whom. Written by the server, read by `verify` and by people; what a line says is
+//! the server's business.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -14,16 +14,16 @@ const BROKEN: u64 = u64::MAX;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug)]
-pub struct ServingLogOptions {
+pub struct LineLogOptions {
     /// A file is ended once it is this long.
     pub file_bytes: u64,
     /// The newest so many files are kept.
     pub files: usize,
 }
 
-impl Default for ServingLogOptions {
+impl Default for LineLogOptions {
     fn default() -> Self {
-        ServingLogOptions {
+        LineLogOptions {
             file_bytes: 16 << 20,
             files: 16,
         }
@@ -32,20 +32,20 @@ impl Default for ServingLogOptions {
 
 /// Appends lines.
 #[derive(Debug)]
-pub struct ServingLog {
+pub struct LineLog {
     directory: PathBuf,
-    options: ServingLogOptions,
+    options: LineLogOptions,
     path: PathBuf,
     file: BufWriter<File>,
     bytes: u64,
 }
 
-impl ServingLog {
+impl LineLog {
     /// Begins a new file, so that a line torn by a crash stays the last of its own.
-    pub fn open(directory: PathBuf, options: ServingLogOptions) -> Result<ServingLog> {
+    pub fn open(directory: PathBuf, options: LineLogOptions) -> Result<LineLog> {
         create_directory(&directory)?;
         let (path, file) = begin(&directory)?;
-        Ok(ServingLog {
+        Ok(LineLog {
             directory,
             options,
             path,
@@ -67,7 +67,7 @@ impl ServingLog {
     }
 
     /// Hands everything to the operating system. Nothing is synced: after a crash of the
-    /// machine the last answers may be missing.
+    /// machine the last lines may be missing.
     pub fn flush(&mut self) -> Result<()> {
         let flushed = self.file.flush();
         self.done(flushed)
@@ -98,7 +98,7 @@ impl ServingLog {
 
 /// Calls `each` with every whole line, oldest first, and where it stands: the file, and the
 /// number of the line in it.
-pub fn read_serving_log<E: From<Error>>(
+pub fn read_lines<E: From<Error>>(
     directory: &Path,
     mut each: impl FnMut(&Path, u64, &str) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
@@ -149,7 +149,7 @@ mod tests {
 
     fn lines(directory: &Path) -> Vec<String> {
         let mut lines = Vec::new();
-        let read = read_serving_log::<Error>(directory, |_, _, line| {
+        let read = read_lines::<Error>(directory, |_, _, line| {
             lines.push(line.to_owned());
             Ok(())
         });
@@ -162,11 +162,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join("serving_log");
         assert!(lines(&directory).is_empty(), "there need not be one");
-        let options = ServingLogOptions {
+        let options = LineLogOptions {
             file_bytes: 40,
             files: 3,
         };
-        let mut log = ServingLog::open(directory.clone(), options).unwrap();
+        let mut log = LineLog::open(directory.clone(), options).unwrap();
         let all: Vec<String> = (0..100).map(|n| format!("{{\"answer\":{n:03}}}")).collect();
         for line in &all {
             log.append(line).unwrap();
@@ -182,7 +182,7 @@ mod tests {
     fn a_torn_line_is_left_out_and_the_next_writer_begins_a_file() {
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().to_owned();
-        let open = || ServingLog::open(directory.clone(), ServingLogOptions::default()).unwrap();
+        let open = || LineLog::open(directory.clone(), LineLogOptions::default()).unwrap();
         let mut log = open();
         log.append("one").unwrap();
         log.flush().unwrap();
