@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::backup::check_whole;
 use crate::names::check_name;
 use crate::publish::{AtomicFile, create_directory, remove_leftovers};
 use crate::{Error, Result};
@@ -32,6 +33,7 @@ impl DataDir {
     pub fn open(root: impl Into<PathBuf>) -> Result<DataDir> {
         let root = root.into();
         create_directory(&root)?;
+        check_whole(&root)?;
         Ok(DataDir { root })
     }
 

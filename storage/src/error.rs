@@ -53,6 +53,35 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A backup is to go where something is.
+    #[error(
+        "restore into `{}`: there is `{}` in it; name a directory that is empty or not there",
+        path.display(),
+        found.display()
+    )]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+        /// What is in it.
+        found: PathBuf,
+    },
+    /// A restore was cut short.
+    #[error(
+        "open `{}`: a restore into it was cut short; empty it and run `granary restore` again",
+        path.display()
+    )]
+    HalfRestored {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file is no backup, or not whole.
+    #[error("restore `{}`: {reason}; nothing was restored, use another backup", path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// Something asked for by name is not there.
     #[error("find {kind} `{name}` in `{}`", path.display())]
     NotFound {

@@ -3,6 +3,7 @@
 //! Everything under the data directory is opened, listed and published here; other crates
 //! get readers and writers. Synchronous, without a clock: times arrive as arguments.
 
+mod backup; // a data directory in one file
 mod artifacts; // trained models, as versioned directories
 mod dataset; // training sets: a Parquet file and its manifest, published as a pair
 mod digest; // how many bytes, and their blake3
@@ -19,6 +20,7 @@ mod spill; // rows on disk while a job works on them
 mod versions; // numbered directories of which one is current
 
 pub use artifacts::{ArtifactWriter, Artifacts};
+pub use backup::{BackedUpFile, BackupManifest, back_up, restore};
 pub use dataset::{
     Dataset, DatasetName, DatasetWriter, Envelope, Written, check_dataset, read_dataset,
     read_manifest,

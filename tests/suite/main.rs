@@ -9,6 +9,7 @@ mod support; // a data directory, the command line over it, a server
 mod access; // who may do what, at both doors
 mod agreement; // RESP = HTTP = command line = the raw tables, now and in the past
 mod arrows; // the architecture, held against manifests, sources and ARCHITECTURE.md
+mod backup; // everything in one file, and back
 mod browser; // the page in headless Chromium
 mod building; // builds that go on from the one before
 mod clients; // Redis clients of other languages

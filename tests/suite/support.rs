@@ -17,6 +17,8 @@ pub(crate) fn registry() -> PathBuf {
 /// A data directory that goes away with the test.
 pub(crate) struct Home {
     pub dir: TempDir,
+    /// Where the data lie, if not in it.
+    pub root: Option<PathBuf>,
     pub registry: PathBuf,
 }
 
@@ -25,6 +27,7 @@ impl Home {
     pub(crate) fn new() -> Home {
         Home {
             dir: tempfile::tempdir().unwrap(),
+            root: None,
             registry: registry(),
         }
     }
@@ -38,7 +41,7 @@ impl Home {
     }
 
     pub(crate) fn data(&self) -> &Path {
-        self.dir.path()
+        self.root.as_deref().unwrap_or(self.dir.path())
     }
 
     /// The command line over this directory.
@@ -50,7 +53,7 @@ impl Home {
             .arg(self.data())
             .arg("--registry")
             .arg(&self.registry);
-        command.current_dir(self.data()).stdin(Stdio::null());
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
         command
     }
 

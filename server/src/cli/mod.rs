@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Each reads its flags, calls a job or the
 //! service, and prints.
 
+mod backup; // and restore
 mod build;
 mod completions;
 mod feast_registry; // the registry as Feast has it
@@ -66,6 +67,8 @@ enum Command {
     Offline(offline::Args),
     Sql(sql::Args),
     Verify(verify::Args),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     FeastRegistry(feast_registry::Args),
     Completions(completions::Args),
 }
@@ -94,6 +97,8 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> anyho
         Command::Offline(args) => offline::run(&cli.common, &args),
         Command::Sql(args) => sql::run(&cli.common, &args),
         Command::Verify(args) => verify::run(&cli.common, &args),
+        Command::Backup(args) => backup::backup(&cli.common, &args),
+        Command::Restore(args) => backup::restore(&cli.common, &args),
         Command::FeastRegistry(args) => feast_registry::run(&cli.common, &args),
         Command::Completions(args) => {
             completions::run(&args, &mut Cli::command());

@@ -138,6 +138,7 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
             as_of,
         } => get(service, &key, &features, as_of),
         Request::Predict { key } => predict(service, &key),
+        Request::Backup { file } => shape(service.backup(&file).map_err(text)?),
         Request::Ready => {
             let status = service.status();
             shape(if status.ready {
@@ -158,6 +159,7 @@ fn note(service: &Service, request: &Request) {
         Request::Push(_) => "push",
         Request::ReloadModel => "reload model",
         Request::ReloadKeys => "reload keys",
+        Request::Backup { .. } => "backup",
         _ => return,
     };
     service.audit(AuditEntry {

@@ -10,6 +10,8 @@ pub use client::{Connection, connect};
 pub use listener::{ControlListener, get, predict};
 pub use verify::{Moment, keys, moment, served};
 
+use std::path::PathBuf;
+
 use granary_registry::EventTime;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,11 @@ pub enum Request {
     Predict {
         /// Its key.
         key: String,
+    },
+    /// Write everything into one file.
+    Backup {
+        /// The file, by its absolute path.
+        file: PathBuf,
     },
     /// Why it is not ready; nothing if it is.
     Ready,

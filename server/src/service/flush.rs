@@ -73,6 +73,9 @@ impl Inner {
         };
         flush.commit(|| self.log.sync().map(|_| ()))?;
         // What the store has now of plain keys, the log need not keep.
+        let Ok(_log) = self.keeping_log.try_lock() else {
+            return Ok(());
+        };
         let flushed = self.store.view().log_offset();
         match self.log.leave_out_plain(flushed) {
             Ok(0) => {}

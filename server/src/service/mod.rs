@@ -3,6 +3,7 @@
 
 pub mod access; // who may do what
 mod audit; // what was done by whom
+mod backup; // everything in one file, while serving
 mod answer; // what the use cases take and give back
 mod cell; // JSON values by the registry's types
 mod check; // the fields of a row -> an event that may be logged
@@ -33,6 +34,7 @@ pub use answer::{
     ModelShape, ModelStatus, Origin, Place, Prediction, Receipt, Status, Subject,
 };
 pub use audit::{Act, AuditEntry, AuditLevel};
+pub use backup::BackupReport;
 pub use cell::{of_json, of_text, shown};
 pub use check::{Checked, Fault, Gate};
 pub use clock::WallClock;
@@ -105,6 +107,8 @@ struct Inner {
     sampler: OnceLock<Sampler>,
     /// One push at a time.
     pushing: Mutex<()>,
+    /// Held while the log must keep what the online store has by now.
+    keeping_log: Mutex<()>,
     /// None for a service without a server.
     rebuilder: OnceLock<Rebuilder>,
 }

@@ -120,6 +120,7 @@ impl Service {
             logged: Logged::default(),
             sampler: OnceLock::new(),
             pushing: Mutex::new(()),
+            keeping_log: Mutex::new(()),
             rebuilder: OnceLock::new(),
             data,
         };

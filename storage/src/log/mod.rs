@@ -15,6 +15,7 @@ use std::fmt;
 
 pub use format::MAX_PAYLOAD;
 pub use reader::{LogReader, Record, Records};
+pub(crate) use segments::segment_base;
 pub use writer::{Log, LogOptions, TornTail};
 
 /// A position in the log: the bytes of all records before it, over all segments.

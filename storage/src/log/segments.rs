@@ -18,16 +18,16 @@ pub(super) fn path_of(directory: &Path, base: u64) -> PathBuf {
     directory.join(format!("{base:020}.log"))
 }
 
+/// The first offset of a segment, by its file's name.
+pub(crate) fn segment_base(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_suffix(".log")?.parse().ok()
+}
+
 /// The first offsets of all segments, ascending.
 pub(super) fn bases(directory: &Path) -> Result<Vec<u64>> {
-    let base = |path: &PathBuf| {
-        path.file_name()?
-            .to_str()?
-            .strip_suffix(".log")?
-            .parse()
-            .ok()
-    };
-    Ok(entries(directory)?.iter().filter_map(base).collect())
+    let files = entries(directory)?;
+    Ok(files.iter().filter_map(|path| segment_base(path)).collect())
 }
 
 /// Begins a segment: a file with its header, whole or not there.

@@ -11,6 +11,7 @@
 
 mod bytes; // bytes found in memory or in redb
 mod changes; // the memory of changed rows
+mod copy; // the store again, in a file of its own
 mod flush; // changed rows to redb, in one transaction with their log offset
 mod keys; // the plain keyspace: strings and hashes with expiry
 mod generation; // loads a generation beside the one that is served

@@ -266,7 +266,7 @@ fn create(path: &Path) -> Result<()> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
-fn builder(options: OnlineOptions) -> Builder {
+pub(super) fn builder(options: OnlineOptions) -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(options.cache_bytes);
     builder

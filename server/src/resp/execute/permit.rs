@@ -104,16 +104,12 @@ pub(super) fn log_in(
     }
     let text = |bytes: &'_ [u8]| String::from_utf8_lossy(bytes).into_owned();
     let name = user.filter(|user| *user != b"default").map(text);
-    match access.identify(name.as_deref(), &text(password)) {
-        Some(identity) => {
-            session.login = Some(Login::new(access.epoch(), identity));
-            Ok(())
-        }
-        None => {
-            session.note_stranger(service, name.as_deref());
-            Err(wrong())
-        }
-    }
+    let Some(identity) = access.identify(name.as_deref(), &text(password)) else {
+        session.note_stranger(service, name.as_deref());
+        return Err(wrong());
+    };
+    session.login = Some(Login::new(access.epoch(), identity));
+    Ok(())
 }
 
 /// As in Redis, the default user needs no password, and `AUTH password` alone is taken for a
