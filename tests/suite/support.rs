@@ -162,6 +162,13 @@ impl Server {
             .unwrap()
     }
 
+    /// `kill -9` while others still talk to it.
+    pub(crate) fn kill_now(&self) {
+        let pid = self.child.id().to_string();
+        let kill = Command::new("kill").args(["-9", &pid]).status();
+        assert!(kill.unwrap().success());
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
