@@ -3,10 +3,11 @@
 
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::{HttpResponse, web};
-use utoipa::OpenApi;
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{events, feast, features, health, inference, mlflow, predict, status};
+use super::{events, feast, features, health, inference, mlflow, predict, schema, status};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -40,6 +41,8 @@ use super::{events, feast, features, health, inference, mlflow, predict, status}
         health::ready,
         health::metrics,
     ),
+    modifiers(&Everywhere),
+    components(schemas(schema::Refusal)),
     tags(
         (name = "features", description = "Read features, now or as of an instant"),
         (name = "predictions", description = "Churn probabilities"),
@@ -51,6 +54,42 @@ use super::{events, feast, features, health, inference, mlflow, predict, status}
     ),
 )]
 struct Api;
+
+/// What any resource may answer, whatever was asked of it.
+struct Everywhere;
+
+impl Modify for Everywhere {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let refusals = [
+            ("401", "A key is needed where there are keys"),
+            (
+                "403",
+                "The key does not have the role, or the request comes from a page of another site",
+            ),
+            ("408", "The request took too long"),
+            ("429", "The key asks more often than it may"),
+        ];
+        for item in document.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                for (status, said) in refusals {
+                    let refusal = ResponseBuilder::new()
+                        .description(said)
+                        .content(
+                            "application/json",
+                            ContentBuilder::new()
+                                .schema(Some(Ref::from_schema_name("Refusal")))
+                                .build(),
+                        )
+                        .build();
+                    let responses = &mut operation.responses.responses;
+                    responses
+                        .entry(status.to_owned())
+                        .or_insert_with(|| refusal.into());
+                }
+            }
+        }
+    }
+}
 
 /// The OpenAPI document.
 pub fn document() -> utoipa::openapi::OpenApi {

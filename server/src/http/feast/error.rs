@@ -58,6 +58,17 @@ impl FeastError {
     }
 }
 
+impl FeastError {
+    /// What is wrong with the part of the address behind the question mark.
+    pub(super) fn in_query(message: String) -> FeastError {
+        FeastError::Field {
+            kind: "value_error",
+            place: vec!["query".into()],
+            message,
+        }
+    }
+}
+
 fn in_body(place: &[&str]) -> Vec<Json> {
     let body = std::iter::once("body");
     body.chain(place.iter().copied()).map(Json::from).collect()

@@ -32,21 +32,20 @@ const INCREMENTAL: &str = "/materialize-incremental";
     responses(
         (status = 200, description = "Built, pushed and served; the body is `null`"),
         (status = 202, description = "Begun, as `async=true` asks for", body = schema::Materializing),
-        (status = 404, description = "No such feature view", body = String),
+        (status = 404, description = "No such feature view", body = String, content_type = "application/json"),
         (status = 409, description = "Another build is running; `force=true` waits for it", body = schema::Materializing),
-        (status = 422, description = "A field is wrong, or the build failed: its message says why", body = schema::FeastRefusal),
+        (status = 422, description = "A field is wrong, or the build failed: its message says why", body = schema::FeastUnprocessable),
     ),
 )]
 pub(in crate::http) async fn materialize(
     request: HttpRequest,
     payload: web::Payload,
-    query: web::Query<Query>,
     service: web::Data<Service>,
     metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, FeastError> {
     let began = Instant::now();
     let place = (MATERIALIZE, ["start_ts", "end_ts"].as_slice());
-    let done = run(&request, payload, *query, place, service, metrics.clone()).await;
+    let done = run(&request, payload, place, service, metrics.clone()).await;
     metrics
         .feast
         .request(MATERIALIZE, began, done.is_ok(), None);
@@ -64,21 +63,20 @@ pub(in crate::http) async fn materialize(
     responses(
         (status = 200, description = "Built, pushed and served; the body is `null`"),
         (status = 202, description = "Begun, as `async=true` asks for", body = schema::Materializing),
-        (status = 404, description = "No such feature view", body = String),
+        (status = 404, description = "No such feature view", body = String, content_type = "application/json"),
         (status = 409, description = "Another build is running; `force=true` waits for it", body = schema::Materializing),
-        (status = 422, description = "A field is wrong, or the build failed: its message says why", body = schema::FeastRefusal),
+        (status = 422, description = "A field is wrong, or the build failed: its message says why", body = schema::FeastUnprocessable),
     ),
 )]
 pub(in crate::http) async fn incremental(
     request: HttpRequest,
     payload: web::Payload,
-    query: web::Query<Query>,
     service: web::Data<Service>,
     metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, FeastError> {
     let began = Instant::now();
     let place = (INCREMENTAL, ["end_ts"].as_slice());
-    let done = run(&request, payload, *query, place, service, metrics.clone()).await;
+    let done = run(&request, payload, place, service, metrics.clone()).await;
     metrics
         .feast
         .request(INCREMENTAL, began, done.is_ok(), None);
@@ -109,11 +107,12 @@ struct Asked {
 async fn run(
     request: &HttpRequest,
     payload: web::Payload,
-    query: Query,
     (_, fields): (&str, &[&'static str]),
     service: web::Data<Service>,
     metrics: web::Data<Metrics>,
 ) -> Result<HttpResponse, FeastError> {
+    let query = web::Query::<Query>::from_query(request.query_string());
+    let query = *query.map_err(|error| FeastError::in_query(error.to_string()))?;
     let body = body(request, payload, BODY_LIMIT, &BODY_ROOM).await?;
     let asked: Json = serde_json::from_slice(&body)?;
     let asked = serde_json::from_value::<Asked>(asked)

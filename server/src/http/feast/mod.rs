@@ -44,10 +44,10 @@ const INLINE_CELLS: usize = 1 << 14;
     request_body = schema::OnlineFeaturesRequest,
     responses(
         (status = 200, description = "A column for the join key and for each feature, in the order asked for", body = schema::OnlineFeatures),
-        (status = 404, description = "No such feature view, feature or feature service: a JSON text that holds an object with `class` and `message`", body = String),
-        (status = 413, description = "The body is too long", body = String),
-        (status = 422, description = "A field is missing or has the wrong form", body = schema::FeastRefusal),
-        (status = 503, description = "Nothing is loaded yet", body = String),
+        (status = 404, description = "No such feature view, feature or feature service: a JSON text that holds an object with `class` and `message`", body = String, content_type = "application/json"),
+        (status = 413, description = "The body is too long", body = String, content_type = "application/json"),
+        (status = 422, description = "A field is missing or has the wrong form", body = schema::FeastUnprocessable),
+        (status = 503, description = "Nothing is loaded yet", body = String, content_type = "application/json"),
     ),
 )]
 pub(super) async fn online_features(

@@ -30,9 +30,9 @@ const PUSH: &str = "/push";
     request_body = schema::FeastPush,
     responses(
         (status = 200, description = "The rows are durable and folded in; the body is empty"),
-        (status = 413, description = "The body is too long", body = String),
-        (status = 422, description = "No such push source, or a row is wrong; none was taken", body = schema::FeastRefusal),
-        (status = 503, description = "Nothing is loaded yet, or the server is busy", body = String),
+        (status = 413, description = "The body is too long", body = String, content_type = "application/json"),
+        (status = 422, description = "No such push source, or a row is wrong; none was taken", body = schema::FeastUnprocessable),
+        (status = 503, description = "Nothing is loaded yet, or the server is busy", body = String, content_type = "application/json"),
     ),
 )]
 pub(in crate::http) async fn push(

@@ -123,6 +123,15 @@ pub(in crate::http) struct Materializing {
     pub feature_views: Vec<String>,
 }
 
+/// Why a request was refused: its faults, or a text that holds one of Feast's exceptions.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "answers are written by hand")]
+pub(in crate::http) enum FeastUnprocessable {
+    Faults(FeastRefusal),
+    Text(String),
+}
+
 /// What is wrong with a request.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct FeastRefusal {

@@ -29,10 +29,10 @@ const WRITE: &str = "/write-to-online-store";
     request_body = schema::FeastWrite,
     responses(
         (status = 200, description = "The values are durable and served; the body is `null`"),
-        (status = 404, description = "No such feature view", body = String),
-        (status = 413, description = "The body is too long", body = String),
-        (status = 422, description = "A column is no value of the feature view, or a value is wrong; none was taken", body = schema::FeastRefusal),
-        (status = 503, description = "The server is busy", body = String),
+        (status = 404, description = "No such feature view", body = String, content_type = "application/json"),
+        (status = 413, description = "The body is too long", body = String, content_type = "application/json"),
+        (status = 422, description = "A column is no value of the feature view, or a value is wrong; none was taken", body = schema::FeastUnprocessable),
+        (status = 503, description = "The server is busy", body = String, content_type = "application/json"),
     ),
 )]
 pub(in crate::http) async fn write(

@@ -5,7 +5,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 
-use super::schema::Refusal;
+use super::schema::InferenceRefusal;
 use crate::http::error::ApiError;
 use crate::service::ServiceError;
 
@@ -55,7 +55,7 @@ impl ResponseError for InferenceError {
         if let InferenceError::Other(error) = self {
             error.report();
         }
-        HttpResponseBuilder::new(self.status_code()).json(Refusal {
+        HttpResponseBuilder::new(self.status_code()).json(InferenceRefusal {
             error: self.to_string(),
         })
     }

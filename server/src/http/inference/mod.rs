@@ -50,8 +50,8 @@ pub(super) async fn live() -> HttpResponse {
 #[utoipa::path(
     get, path = "/v2/health/ready", tag = "inference", operation_id = "v2_ready",
     responses(
-        (status = 200, body = schema::Ready),
-        (status = 503, description = "No model is promoted, or nothing is loaded", body = schema::Ready),
+        (status = 200, body = schema::InferenceReady),
+        (status = 503, description = "No model is promoted, or nothing is loaded", body = schema::InferenceReady),
     ),
 )]
 pub(super) async fn ready(service: web::Data<Service>) -> HttpResponse {
@@ -61,7 +61,7 @@ pub(super) async fn ready(service: web::Data<Service>) -> HttpResponse {
     } else {
         HttpResponse::ServiceUnavailable()
     };
-    response.json(schema::Ready { live: true, ready })
+    response.json(schema::InferenceReady { live: true, ready })
 }
 
 /// What a model takes and gives.
@@ -70,8 +70,8 @@ pub(super) async fn ready(service: web::Data<Service>) -> HttpResponse {
     params(("model" = String, Path, description = "Name of the model")),
     responses(
         (status = 200, body = ModelMetadata),
-        (status = 404, description = "No such model", body = schema::Refusal),
-        (status = 503, description = "No model is promoted", body = schema::Refusal),
+        (status = 404, description = "No such model", body = schema::InferenceRefusal),
+        (status = 503, description = "No model is promoted", body = schema::InferenceRefusal),
     ),
 )]
 pub(super) async fn model(
@@ -95,8 +95,8 @@ pub(super) async fn model_version(
     params(("model" = String, Path, description = "Name of the model")),
     responses(
         (status = 200, body = schema::ModelReady),
-        (status = 404, description = "No such model", body = schema::Refusal),
-        (status = 503, description = "No model is promoted", body = schema::Refusal),
+        (status = 404, description = "No such model", body = schema::InferenceRefusal),
+        (status = 503, description = "No model is promoted", body = schema::InferenceRefusal),
     ),
 )]
 pub(super) async fn model_ready(
@@ -124,10 +124,10 @@ pub(super) async fn version_ready(
     request_body = InferRequest,
     responses(
         (status = 200, body = InferResponse),
-        (status = 400, description = "A tensor is wrong", body = schema::Refusal),
-        (status = 404, description = "No such model, or no such entity", body = schema::Refusal),
-        (status = 413, description = "The body is too long", body = schema::Refusal),
-        (status = 503, description = "No model is promoted, or it does not fit what is served", body = schema::Refusal),
+        (status = 400, description = "A tensor is wrong", body = schema::InferenceRefusal),
+        (status = 404, description = "No such model, or no such entity", body = schema::InferenceRefusal),
+        (status = 413, description = "The body is too long", body = schema::InferenceRefusal),
+        (status = 503, description = "No model is promoted, or it does not fit what is served", body = schema::InferenceRefusal),
     ),
 )]
 pub(super) async fn infer(

@@ -24,7 +24,7 @@ pub(in crate::http) struct Live {
 
 /// Whether a model is ready.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Ready {
+pub(in crate::http) struct InferenceReady {
     /// As the text of the protocol calls it.
     pub live: bool,
     /// As its servers call it.
@@ -144,7 +144,7 @@ pub(in crate::http) struct Output {
 
 /// Why a request was refused.
 #[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Refusal {
+pub(in crate::http) struct InferenceRefusal {
     /// For people.
     pub error: String,
 }
