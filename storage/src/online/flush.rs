@@ -74,6 +74,7 @@ impl Flush<'_> {
             Ok(snapshot) => Arc::new(snapshot),
             Err(error) => {
                 store.space.settled(&keys, false);
+                store.revive_after(&error);
                 return Err(error);
             }
         };
@@ -98,10 +99,7 @@ impl Flush<'_> {
     fn write(&self, layers: &[Layer], keys: &Collected, generation: u64) -> Result<Snapshot> {
         let store = self.store;
         let failed = || redb_error("flush to", &store.path);
-        let transaction = store
-            .database
-            .begin_write()
-            .map_err(|error| failed()(error.into()))?;
+        let transaction = store.database.begin_write().map_err(failed())?;
         let mut meta = read_meta(&transaction, &store.path)?;
         if meta.generation != generation {
             // A publication reached the disk and then failed: these rows have nowhere to go.

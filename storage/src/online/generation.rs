@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use redb::{Durability, ReadableDatabase};
+use redb::Durability;
 
 use super::bytes::Bytes;
 use super::changes::{Change, Changes, Row, Vectors};
@@ -213,8 +213,13 @@ impl GenerationLoader<'_> {
         durability: Durability,
         write: impl FnOnce(&mut Table<'_>, &mut Table<'_>) -> Redb<()>,
     ) -> Result<()> {
-        self.write_chunk(durability, write)
-            .map_err(redb_error("load into", &self.store.path))
+        let written = self.write_chunk(durability, write);
+        written.map_err(|error| {
+            let error = self.store.failed("load into", error);
+            let _moving = self.store.lock_moving();
+            self.store.revive_after(&error);
+            error
+        })
     }
 
     fn write_chunk(

@@ -16,6 +16,7 @@ mod flush; // changed rows to redb, in one transaction with their log offset
 mod keys; // the plain keyspace: strings and hashes with expiry
 mod generation; // loads a generation beside the one that is served
 mod publication; // switches readers to a loaded generation
+mod revival; // redb opened again after a failure of the disk
 mod resident; // rows of the snapshot that are kept in memory
 mod scan; // keys in order, over memory and redb
 mod stack; // the layers that readers see
@@ -27,6 +28,8 @@ mod waiting; // changes that are folded into their row when it is read or flushe
 #[cfg(test)]
 mod testing; // plain keys for the tests
 
+#[cfg(test)]
+mod failure_tests; // a disk that fails for a while
 #[cfg(test)]
 mod crash_tests; // stopped at any sync, every generation is whole
 #[cfg(test)]

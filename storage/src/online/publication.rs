@@ -43,8 +43,14 @@ impl GenerationLoader<'_> {
         let snapshot = match synced().and_then(|()| self.switch(&meta, &keys)) {
             Ok(snapshot) => Arc::new(snapshot),
             Err(error) => {
-                store.space.settled(&keys, false);
-                return Err(error);
+                // It may have reached the disk all the same, and then it is what is served.
+                let revived = store.revive_after(&error);
+                let is_this = |snapshot: &Arc<Snapshot>| snapshot.meta.generation == self.number;
+                let Some(snapshot) = revived.filter(is_this) else {
+                    store.space.settled(&keys, false);
+                    return Err(error);
+                };
+                snapshot
             }
         };
         let info = snapshot.info();
@@ -65,10 +71,7 @@ impl GenerationLoader<'_> {
     fn switch(&self, meta: &Meta, keys: &Collected) -> Result<Snapshot> {
         let store = self.store;
         let failed = || redb_error("publish to", &store.path);
-        let transaction = store
-            .database
-            .begin_write()
-            .map_err(|error| failed()(error.into()))?;
+        let transaction = store.database.begin_write().map_err(failed())?;
         let old = GenerationTables::of(read_meta(&transaction, &store.path)?.generation);
         self.write(&transaction, meta, keys, &old)
             .map_err(failed())?;

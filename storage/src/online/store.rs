@@ -12,6 +12,7 @@ use redb::{Builder, Database, StorageBackend};
 use super::changes::{Layer, Row, Vectors};
 use super::keys::{Keyspace, Value, decode};
 use super::resident::Resident;
+use super::revival::Mortal;
 use super::stack::{Stack, exists};
 use super::tables::{GenerationInfo, Snapshot, prepare, redb_error};
 use super::view::View;
@@ -43,7 +44,7 @@ impl Default for OnlineOptions {
 /// The online store: entity rows, their vectors, and plain keys. Shared between threads.
 pub struct OnlineStore {
     pub(super) path: PathBuf,
-    pub(super) database: Database,
+    pub(super) database: Mortal,
     pub(super) space: Keyspace,
     stack: RwLock<Arc<Stack>>,
     /// Held from the transaction that moves layers to disk until readers have its snapshot.
@@ -58,20 +59,18 @@ impl OnlineStore {
         if !path.exists() {
             create(&path)?;
         }
-        let database = builder(options).open(&path);
-        Self::over(path, database, options)
+        let file = path.clone();
+        let open = move || builder(options).open(&file);
+        Self::over(path, Box::new(open), options)
     }
 
     /// Opens the store over other bytes than a file's, for tests of crashes.
     pub fn open_with_backend(
-        backend: impl StorageBackend,
+        backend: impl StorageBackend + Clone + 'static,
         options: OnlineOptions,
     ) -> Result<OnlineStore> {
-        Self::over(
-            PathBuf::from("(backend)"),
-            builder(options).create_with_backend(backend),
-            options,
-        )
+        let open = move || builder(options).create_with_backend(backend.clone());
+        Self::over(PathBuf::from("(backend)"), Box::new(open), options)
     }
 
     /// What is served, as of the last flush or publication; none before the first.
@@ -134,7 +133,10 @@ impl OnlineStore {
     pub fn is_clean(&self) -> bool {
         let stack = self.stack();
         let mut layers = stack.layers();
-        self.space.is_clean() && layers.all(|layer| layer.rows.is_empty())
+        // A database that could not be opened again is tried by the next flush.
+        self.database.is_alive()
+            && self.space.is_clean()
+            && layers.all(|layer| layer.rows.is_empty())
     }
 
     /// What redb has of a plain key, and when that expires.
@@ -202,10 +204,11 @@ impl OnlineStore {
 
     fn over(
         path: PathBuf,
-        database: std::result::Result<Database, redb::DatabaseError>,
+        open: Box<dyn Fn() -> std::result::Result<Database, redb::DatabaseError> + Send + Sync>,
         options: OnlineOptions,
     ) -> Result<OnlineStore> {
-        let database = database.map_err(|error| redb_error("open", &path)(error.into()))?;
+        let database = open().map_err(|error| redb_error("open", &path)(error.into()))?;
+        let database = Mortal::new(database, open);
         prepare(&database, &path)?;
         let snapshot = Arc::new(Snapshot::take(&database, &path)?);
         let space = Keyspace::new(
@@ -227,6 +230,11 @@ impl OnlineStore {
             moving: Mutex::new(()),
             loading: AtomicBool::new(false),
         })
+    }
+
+    /// An error of redb, told with the file.
+    pub(super) fn failed(&self, operation: &'static str, error: redb::Error) -> Error {
+        redb_error(operation, &self.path)(error)
     }
 
     /// The file, for messages.

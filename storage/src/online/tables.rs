@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 
 use granary_registry::EventTime;
 use redb::{
-    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
-    ReadableTableMetadata, StorageError, TableDefinition, TableHandle, WriteTransaction,
+    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, StorageError,
+    TableDefinition, TableHandle, WriteTransaction,
 };
 use serde::{Deserialize, Serialize};
 
+use super::revival::Mortal;
 use crate::log::Offset;
 use crate::{Error, Result};
 
@@ -120,10 +121,8 @@ impl GenerationTables {
 
 impl Snapshot {
     /// The newest state of redb.
-    pub(super) fn take(database: &Database, path: &Path) -> Result<Snapshot> {
-        let transaction = database
-            .begin_read()
-            .map_err(|error| redb_error("read", path)(error.into()))?;
+    pub(super) fn take(database: &Mortal, path: &Path) -> Result<Snapshot> {
+        let transaction = database.begin_read().map_err(redb_error("read", path))?;
         let meta = transaction
             .open_table(META)
             .map_err(redb::Error::from)
@@ -174,10 +173,10 @@ impl Snapshot {
 
 /// Creates the tables that every reader expects, and deletes those of generations that were
 /// never published or no longer are.
-pub(super) fn prepare(database: &Database, path: &Path) -> Result<()> {
+pub(super) fn prepare(database: &Mortal, path: &Path) -> Result<()> {
     let transaction = database
         .begin_write()
-        .map_err(|error| redb_error("prepare", path)(error.into()))?;
+        .map_err(redb_error("prepare", path))?;
     let meta = read_meta(&transaction, path)?;
     sweep(transaction, meta.generation).map_err(redb_error("prepare", path))
 }
