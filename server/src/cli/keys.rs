@@ -41,6 +41,9 @@ enum Action {
         /// Requests a second that it may make, and as many at once
         #[arg(long, value_name = "N")]
         rate: Option<NonZeroU32>,
+        /// Leave a key of this name as it is, if there is one
+        #[arg(long)]
+        if_absent: bool,
     },
     /// List the keys
     Ls,
@@ -66,7 +69,11 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
             role,
             group,
             rate,
+            if_absent,
         } => {
+            if *if_absent && keys.get(name).is_some() {
+                return Ok(());
+            }
             let token = keys.add(name, Roles::of(role), group.clone(), *rate)?;
             keys.write(&path)?;
             tell_server(&data)?;

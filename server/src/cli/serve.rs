@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::context::{Common, Context};
+use super::show;
 use crate::control::ControlListener;
 use crate::service::access::Access;
 use crate::service::{
@@ -207,13 +208,12 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     service.set_audit(args.doors.audit_log);
     serve(&context, &service, bound, args.doors.serving_log, |bound| {
         let secure = bound.secure();
-        println!(
-            "granary serves {} on http{secure}://{}",
-            context.registry.project,
-            bound.http_addr()?
-        );
+        let (project, http) = (&context.registry.project, bound.http_addr()?);
+        show::say(&format!(
+            "granary serves {project} on http{secure}://{http}"
+        ));
         if let Some(resp) = bound.resp_addr()? {
-            println!("and on redis{secure}://{resp}");
+            show::say(&format!("and on redis{secure}://{resp}"));
         }
         Ok(())
     })

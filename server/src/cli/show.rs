@@ -1,10 +1,16 @@
 //! What a person sees: tables, figures with units, and progress bars.
 
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use granary_pipelines::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
+
+/// Prints a line of a server, which goes on if nobody reads it.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
 
 /// A table with a header; columns listed in `right` are numbers.
 pub(super) fn table(

@@ -7,7 +7,7 @@ use super::build::{self, BadRowArgs};
 use super::context::{Common, Context};
 use super::serve::{self, Bound, Doors};
 use super::stage::Stage;
-use super::{materialize, push, synth, train};
+use super::{materialize, push, show, synth, train};
 use crate::control::{self, Request};
 use crate::service::Service;
 
@@ -140,10 +140,10 @@ fn try_this(service: &Service, bound: &Bound, seconds: f64) -> anyhow::Result<()
         .map(|line| line.chars().count())
         .max()
         .unwrap_or(0);
-    println!("\n╭{}╮", "─".repeat(width + 2));
+    show::say(&format!("\n╭{}╮", "─".repeat(width + 2)));
     for line in &lines {
-        println!("│ {line:<width$} │");
+        show::say(&format!("│ {line:<width$} │"));
     }
-    println!("╰{}╯", "─".repeat(width + 2));
+    show::say(&format!("╰{}╯", "─".repeat(width + 2)));
     Ok(())
 }
