@@ -55,10 +55,13 @@ pub fn execute(
     arguments: Arguments<'_>,
     context: &mut Context<'_, '_>,
 ) -> Reply {
-    if spec.writes() {
+    let writes = spec.writes();
+    if writes {
         context.session.note(spec.name, context.service);
     }
-    if permit::is_admins(command, spec) {
+    if matches!(command, Command::Connection(_) | Command::Server(_))
+        && permit::is_admins(command, spec)
+    {
         context.session.note_admin(context.service, arguments);
     }
     if let Command::HashWrite(command) = command
@@ -67,9 +70,7 @@ pub fn execute(
     {
         return values::execute(command, context);
     }
-    if spec.writes()
-        && let Some(refusal) = protect::refused(spec, arguments, context.catalog)
-    {
+    if writes && let Some(refusal) = protect::refused(spec, arguments, context.catalog) {
         return refusal;
     }
     let done = match command {

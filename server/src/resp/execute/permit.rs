@@ -15,6 +15,9 @@ pub(in crate::resp) fn refused(
     session: &Session,
     access: &Access,
 ) -> Option<Reply> {
+    if !access.is_required() {
+        return None;
+    }
     let identity = session.login.as_ref().map(|login| &login.identity);
     let allowed = match asked(command, spec) {
         Asked::Nothing => return None,
