@@ -1,6 +1,6 @@
 //! Live events and written values, and the rows that they change: judged and noted when they
-//! come, folded in when the row is read or goes to disk. Called by `stream`, and by the online store as its
-//! [`Merge`].
+//! come, folded in when the row is read or goes to disk. Called by `stream`, and by the online
+//! store as its [`Merge`].
 
 use granary_registry::Value;
 use granary_storage::{Bytes as StoredBytes, Merge, MergeError, Merged};

@@ -23,7 +23,7 @@ pub fn replay(
     until: Offset,
     mut each: impl FnMut(Offset, Event) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let is_event = |kind: Kind| kind == Kind::Event;
+    let is_event = |kind: Kind, _| kind == Kind::Event;
     replay_kinds(log, from, until, is_event, |offset, logged| match logged {
         Logged::Event(event) => each(offset, event),
         Logged::Write(_) => Ok(()),
@@ -37,14 +37,26 @@ pub(crate) fn replay_all(
     until: Offset,
     each: impl FnMut(Offset, Logged) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    replay_kinds(log, from, until, |_| true, each)
+    replay_kinds(log, from, until, |_, _| true, each)
+}
+
+/// The same with the events from a later offset on alone: those before were read elsewhere.
+pub(crate) fn replay_beside(
+    log: &LogReader,
+    from: Offset,
+    events_from: Offset,
+    until: Offset,
+    each: impl FnMut(Offset, Logged) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let is_wanted = |kind: Kind, offset| kind != Kind::Event || offset >= events_from;
+    replay_kinds(log, from, until, is_wanted, each)
 }
 
 fn replay_kinds(
     log: &LogReader,
     from: Offset,
     until: Offset,
-    is_wanted: impl Fn(Kind) -> bool,
+    is_wanted: impl Fn(Kind, Offset) -> bool,
     mut each: impl FnMut(Offset, Logged) -> Result<(), Error>,
 ) -> Result<(), Error> {
     if from >= until {
@@ -52,7 +64,7 @@ fn replay_kinds(
     }
     let mut records = log.read_from(from, Some(until))?;
     while let Some(record) = records.next_record()? {
-        if !is_wanted(record.kind) {
+        if !is_wanted(record.kind, record.offset) {
             continue;
         }
         let logged = match record.kind {

@@ -17,7 +17,7 @@ use crate::event::{self, Event};
 use crate::fold::{Columns, GroupFold, InputSpec};
 use crate::intake::{Hindsight, Intake, KEY};
 use crate::job::{Job, Progress};
-use crate::logged::{Logged, replay_all};
+use crate::logged::{Logged, replay_beside};
 use crate::piece::{Interner, NOBODY, Numbering, Piece, lock};
 use crate::source::{Chunk, Placed, SourceFiles};
 use crate::value_write::ValueWrite;
@@ -309,23 +309,27 @@ impl<'a> Reading<'a> {
             events: Waiting::default(),
             writes: Waiting::default(),
         };
-        replay_all(&log, from, self.job.log_until, |offset, logged| {
-            let position = offset.0 + 1;
-            match logged {
-                Logged::Event(event)
-                    if *event.source == *self.source.name && offset >= ingested =>
-                {
-                    tail.events.push(event, position);
+        replay_beside(
+            &log,
+            from,
+            ingested,
+            self.job.log_until,
+            |offset, logged| {
+                let position = offset.0 + 1;
+                match logged {
+                    Logged::Event(event) if *event.source == *self.source.name => {
+                        tail.events.push(event, position);
+                    }
+                    Logged::Write(write)
+                        if *write.entity == *self.entity.name && self.intake.has_any(&write) =>
+                    {
+                        tail.writes.push(write, position);
+                    }
+                    _ => return Ok(()),
                 }
-                Logged::Write(write)
-                    if *write.entity == *self.entity.name && self.intake.has_any(&write) =>
-                {
-                    tail.writes.push(write, position);
-                }
-                _ => return Ok(()),
-            }
-            tail.hand_on(LOG_BATCH, each)
-        })?;
+                tail.hand_on(LOG_BATCH, each)
+            },
+        )?;
         tail.hand_on(1, each)
     }
 }

@@ -59,6 +59,9 @@ pub fn serve(service: &Service, doors: Doors, stop: &watch::Receiver<bool>) -> i
         tls,
         limits,
     } = doors;
+    for listener in std::iter::once(&http).chain(&resp) {
+        bound_stall(listener, limits.stall)?;
+    }
     // Either door that fails closes the other too.
     let (close, closed) = watch::channel(false);
     std::thread::scope(|scope| {
@@ -94,13 +97,11 @@ pub fn serve(service: &Service, doors: Doors, stop: &watch::Receiver<bool>) -> i
     })
 }
 
-/// Ends a connection whose other end takes nothing of what was sent for so long, even if it goes
-/// on saying that it is there.
-pub(crate) fn bound_stall(stream: &tokio::net::TcpStream, limit: Duration) {
-    let socket = socket2::SockRef::from(stream);
-    if let Err(error) = socket.set_tcp_user_timeout(Some(limit)) {
-        tracing::debug!(%error, "a client that takes nothing keeps its connection");
-    }
+/// Lets the system end a connection whose other end takes nothing of what was sent for so long,
+/// even if it goes on saying that it is there. What is accepted has it from its listener, whatever
+/// is spoken over it.
+fn bound_stall(listener: &TcpListener, limit: Duration) -> io::Result<()> {
+    socket2::SockRef::from(listener).set_tcp_user_timeout(Some(limit))
 }
 
 /// Passes the caller's signal on, until the doors are closed anyway.

@@ -2,8 +2,9 @@
 //! look into it, whose last entry says what must have been in it. Called by `granary backup` and
 //! `granary restore`.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ const MANIFEST: &str = "BACKUP.json";
 
 /// Where a restore gathers files until all of them are known to be whole.
 const RESTORING: &str = ".restoring";
+
+/// Keys and people are in it: its owner's alone.
+const PRIVATE: u32 = 0o600;
 
 /// Fast, and small enough: most of it is compressed already.
 const LEVEL: i32 = 1;
@@ -66,7 +70,8 @@ pub fn back_up(
 ) -> Result<BackupManifest> {
     let file = AtomicFile::create(to.to_owned())?;
     let failed = || Error::io("write", to);
-    let encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL).map_err(failed())?;
+    file.protect(PRIVATE)?;
+    let encoder = zstd::Encoder::new(file, LEVEL).map_err(failed())?;
     let mut tar = tar::Builder::new(encoder);
     let mut manifest = BackupManifest {
         format: FORMAT,
@@ -90,9 +95,6 @@ pub fn back_up(
         .map_err(failed())?;
     let encoder = tar.into_inner().map_err(failed())?;
     let file = encoder.finish().map_err(failed())?;
-    let file = file
-        .into_inner()
-        .map_err(|error| failed()(error.into_error()))?;
     file.commit()?;
     Ok(manifest)
 }
@@ -191,7 +193,7 @@ fn add(
 fn header(bytes: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_size(bytes);
-    header.set_mode(0o600);
+    header.set_mode(PRIVATE);
     header
 }
 
@@ -225,7 +227,12 @@ fn extract(from: &Path, into: &Path) -> Result<BackupManifest> {
         let path = into.join(&name);
         create_directory(path.parent().unwrap_or(into))?;
         let mut hashed = Hashed::new(&mut entry);
-        let mut out = File::create_new(&path).map_err(Error::io("create", &path))?;
+        let out = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(PRIVATE)
+            .open(&path);
+        let mut out = out.map_err(Error::io("create", &path))?;
         let bytes = io::copy(&mut hashed, &mut out).map_err(unreadable)?;
         out.sync_all().map_err(Error::io("sync", &path))?;
         found.push(BackedUpFile {
@@ -294,6 +301,8 @@ impl<R: Read> Read for Hashed<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -348,6 +357,10 @@ mod tests {
             b"user_id"
         );
         assert!(!into.join(RESTORING).exists());
+        for path in [backup.clone(), into.join("online.redb")] {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, PRIVATE);
+        }
         let again = restore(&backup, &into).unwrap_err();
         assert!(matches!(again, Error::NotEmpty { .. }), "{again}");
     }

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,6 +35,17 @@ impl AtomicFile {
     /// Where the file will appear.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Sets who may read it.
+    pub(crate) fn protect(&self, mode: u32) -> Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let set = file
+            .get_ref()
+            .set_permissions(fs::Permissions::from_mode(mode));
+        set.map_err(Error::io("protect", &self.path))
     }
 
     /// Writes out, syncs, renames, and syncs the directory: on return the file is there to stay.

@@ -153,6 +153,22 @@ fn clients_that_stall_are_let_go_and_those_that_wait_are_not() {
         rest(&mut deaf).len() < asked,
         "the connection ended before all was taken"
     );
+    // The same over HTTP: the system ends it.
+    let mut deaf = connect(&server.http);
+    let ask = "GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    let patience = Some(Duration::from_secs(30));
+    deaf.set_write_timeout(patience).unwrap();
+    // What fits into nobody's memory.
+    let ended = (0..50_000).find_map(|_| deaf.write_all(ask.as_bytes()).err());
+    let kind = ended.map(|error| error.kind());
+    let is_ended = matches!(
+        kind,
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+    );
+    assert!(
+        is_ended,
+        "whoever reads nothing is answered for ever: {kind:?}"
+    );
     // Half a body.
     let mut slow = connect(&server.http);
     slow.write_all(b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")

@@ -18,8 +18,8 @@ use crate::source::FileHash;
 /// What a build asks for.
 #[derive(Clone, Copy)]
 pub struct BuildPlan<'a> {
-    /// The instant at which features are finalized, unless an event or a written value is newer. Asked for once
-    /// the group's own rows are read.
+    /// The instant at which features are finalized, unless an event or a written value is newer.
+    /// Asked for once the group's own rows are read.
     pub as_of: &'a (dyn Fn() -> Result<EventTime, Error> + Sync),
     /// The version to go on from, if rows that it has read are not to be read again.
     pub base: Option<&'a Base>,

@@ -1,21 +1,18 @@
 //! Runs HTTP until the stop signal, then finishes what is in flight. Called by `serve`, which
 //! owns the listeners and the signal.
 
-use std::any::Any;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::server::TlsStream;
 
 use super::guard::Reach;
 use super::openapi::Text;
 use super::routes;
-use crate::doors::{Limits, bound_stall};
+use crate::doors::Limits;
 use crate::monitor::Metrics;
 use crate::service::Service;
 use crate::tls::Tls;
@@ -78,7 +75,6 @@ pub fn run(
         .max_connections(limits.connections.div_ceil(workers))
         .client_request_timeout(OPENING)
         .tls_handshake_timeout(OPENING)
-        .on_connect(move |connection, _| bound(connection, limits.stall))
         .keep_alive(options.keep_alive)
         .shutdown_timeout(options.grace.as_secs())
         .shutdown_signal(async move {
@@ -93,15 +89,6 @@ pub fn run(
         }
         server.run().await
     })
-}
-
-/// Bounds how long a client may take nothing of its answer.
-fn bound(connection: &dyn Any, stall: Duration) {
-    let tls = connection.downcast_ref::<TlsStream<TcpStream>>();
-    let stream = tls.map(|tls| tls.get_ref().0);
-    if let Some(stream) = stream.or_else(|| connection.downcast_ref::<TcpStream>()) {
-        bound_stall(stream, stall);
-    }
 }
 
 /// What every handler may ask for. Cheap to clone.

@@ -13,7 +13,7 @@ use tracing::{debug, error, warn};
 
 use super::connection::serve;
 use super::{Peer, Server, Session};
-use crate::doors::{Limits, bound_stall};
+use crate::doors::Limits;
 use crate::monitor::Metrics;
 use crate::service::Service;
 use crate::tls::Tls;
@@ -158,7 +158,6 @@ impl Door {
         };
         match self.server.admit(peer) {
             Some(session) => {
-                bound_stall(&stream, self.server.limits.stall);
                 let (service, stop) = (self.service.clone(), self.stop.clone());
                 match self.tls.clone() {
                     None => connections.spawn(serve(stream, service, session, stop)),

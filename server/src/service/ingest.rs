@@ -68,28 +68,25 @@ impl Service {
     /// Each by itself, with one sync for all that need none of the others. Blocks for it.
     pub fn submit_each(&self, submissions: Vec<Submission>) -> Vec<Result<Logged, ServiceError>> {
         let mut counts = Vec::new();
-        let mut lists = Vec::new();
-        let mut submissions = submissions.into_iter().peekable();
-        while let Some(first) = submissions.next() {
-            let mut count = 1;
-            let records = match first {
-                Submission::Event(Checked(event)) => {
-                    let mut run = vec![event];
-                    let is_alike = |next: &Submission| matches!(next, Submission::Event(Checked(event)) if event.source == run[0].source);
-                    let mut more = Vec::new();
-                    while let Some(Submission::Event(Checked(event))) =
-                        submissions.next_if(is_alike)
-                    {
-                        more.push(event);
-                    }
-                    run.append(&mut more);
-                    count = run.len();
-                    Records::Events(run)
+        let mut lists: Vec<(Records, Vec<Vec<u8>>)> = Vec::new();
+        for submission in submissions {
+            match (submission, lists.last_mut()) {
+                // Events of one source in a row are one request.
+                (Submission::Event(Checked(event)), Some((Records::Events(run), _)))
+                    if run[0].source == event.source =>
+                {
+                    run.push(event);
+                    *counts.last_mut().unwrap_or(&mut 0) += 1;
+                    continue;
                 }
-                Submission::Values(change) => Records::of_change(change),
-            };
-            counts.push(count);
-            lists.push((records, Vec::new()));
+                (Submission::Event(Checked(event)), _) => {
+                    lists.push((Records::Events(vec![event]), Vec::new()));
+                }
+                (Submission::Values(change), _) => {
+                    lists.push((Records::of_change(change), Vec::new()));
+                }
+            }
+            counts.push(1);
         }
         let written = self.inner.submit(lists, Wanted::Each);
         let each = written.into_iter().zip(counts).flat_map(|(run, count)| {

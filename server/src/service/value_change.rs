@@ -91,9 +91,10 @@ impl Inner {
         let before = before.unwrap_or(Value::Null);
         match rule(&before) {
             Ok(Some(value)) => {
-                let (name, held) = &mut write.values[0];
-                writable.check(name, &value)?;
-                *held = value;
+                if let Some((name, held)) = write.values.first_mut() {
+                    writable.check(name, &value)?;
+                    *held = value;
+                }
                 Ok(Ok(write))
             }
             Ok(None) => Ok(Err(Outcome::Left)),

@@ -197,7 +197,7 @@ impl ValueGate {
     }
 
     /// A feature whose value is still to be worked out.
-    pub fn placeholder(&self, key: &str, name: &[u8]) -> Result<CheckedValues, ServiceError> {
+    pub fn undecided(&self, key: &str, name: &[u8]) -> Result<CheckedValues, ServiceError> {
         let mut write = self.begin(self.key_of(&Json::from(key))?, None)?;
         let target = self.writable.target(&String::from_utf8_lossy(name))?;
         target.check_kind()?;

@@ -73,7 +73,7 @@ pub(in crate::resp) fn change(
         HashChange::Add { name, by } => {
             // The number alone is checked now, the sum when it is known.
             let by = *by;
-            let values = checked(gate.placeholder(key, name))?;
+            let values = checked(gate.undecided(key, name))?;
             let rule = move |held: &Value| sum(held, by).map(Some).map_err(in_hash);
             (
                 ValueChange::compute(gate, values, Box::new(rule)),
@@ -84,7 +84,7 @@ pub(in crate::resp) fn change(
             if !numbers::is_float(by) {
                 return Err(Reply::error(SumError::NotAFloatToAdd.in_hash()));
             }
-            let values = checked(gate.placeholder(key, name))?;
+            let values = checked(gate.undecided(key, name))?;
             let by = by.to_vec();
             let rule = move |held: &Value| float_sum(held, &by).map(Some).map_err(in_hash);
             (
