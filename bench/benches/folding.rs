@@ -9,7 +9,7 @@ use granary_pipelines::source::BadRows;
 use granary_pipelines::{Job, KnownFiles, batch};
 use granary_registry::{EventTime, Registry};
 use granary_server::service::default_embedder;
-use granary_storage::Offset;
+use granary_storage::{Offset, Tombstones};
 
 /// About a million events.
 const USERS: u32 = 4_000;
@@ -27,6 +27,7 @@ fn folding(criterion: &mut Criterion) {
         log_until: Offset(0),
         embedder: Arc::clone(&default_embedder()),
         bad_rows: &bad_rows,
+        erased: &Tombstones::default(),
         known: &known,
         memory: usize::MAX,
         progress: &|_| {},

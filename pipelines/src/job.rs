@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use granary_registry::{DType, Entity, EventTime, FeatureGroup, Registry, Source, Value};
-use granary_storage::{DataDir, LogReader, Offset};
+use granary_storage::{DataDir, LogReader, Offset, Tombstones};
 use rayon::prelude::*;
 
+use crate::erased::Erased;
 use crate::error::Error;
 use crate::fold::{CompileError, GroupFold};
 use crate::history::History;
 use crate::intake::Hindsight;
 use crate::known::{KnownFiles, Newest};
 use crate::logged;
+use crate::piece::Interner;
 use crate::reading::{Reading, Rows, Since};
 use crate::source::{BadRows, Chunk, FileHash, SourceFiles, Wanted};
 use crate::text::Embedder;
@@ -32,6 +34,8 @@ pub struct Job<'a> {
     pub embedder: Arc<dyn Embedder>,
     /// What happens to rows that cannot be read.
     pub bad_rows: &'a BadRows,
+    /// Who was erased, and is left out of everything that is read.
+    pub erased: &'a Tombstones,
     /// What the command found out of the files.
     pub known: &'a KnownFiles,
     /// Bytes of rows and states that a build may hold at once; what goes beyond them waits on
@@ -98,6 +102,17 @@ impl<'a> Job<'a> {
     /// Compiles a group.
     pub fn compile(&self, group: &FeatureGroup) -> Result<GroupFold, CompileError> {
         GroupFold::compile(group, self.source_of(group).0, &self.embedder)
+    }
+
+    /// Who was erased of the entities that a source is about.
+    pub(crate) fn erased_of(&self, source: &Source) -> Option<Erased> {
+        let entity = self.registry.entity(&source.entity)?;
+        Erased::of(self.erased, entity)
+    }
+
+    /// Numbers entities of a kind as they are met.
+    pub(crate) fn interner(&self, entity: &Entity) -> Interner {
+        Interner::new(Erased::of(self.erased, entity))
     }
 
     /// Reads everything there is for a group.

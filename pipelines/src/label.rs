@@ -10,12 +10,12 @@ use granary_registry::{
     Aggregation, DType, Entity, EventTime, Expression, Feature, FeatureGroup, FeatureKind,
     Fingerprint, Function, Instant, Label, LabelTarget, Source, Span, Split, Value,
 };
+use granary_storage::Tombstone;
 use twox_hash::XxHash3_64;
 
 use crate::error::Error;
 use crate::expression::value_at;
 use crate::job::Job;
-use crate::piece::Interner;
 use crate::point_in_time::{self, Spine};
 use crate::source::{FileHash, Wanted};
 
@@ -178,27 +178,35 @@ impl TableReader<'_> {
             outcomes: Vec::new(),
             files: self.job.files_of(self.source)?,
         };
-        let mut interner = Interner::default();
+        let mut interner = self.job.interner(self.entity);
         for batch in files.read(&wanted, self.job.bad_rows)? {
             let keys = texts(batch.column(0))?;
             let scores = batch.column(1).as_primitive::<Float64Type>();
             for row in 0..batch.num_rows() {
                 let key = keys.as_string::<i32>().value(row);
                 let score = scores.is_valid(row).then(|| scores.value(row));
+                let own = match &self.label.instant {
+                    Instant::Column(_) => {
+                        let instants = batch.column(2).as_primitive::<TimestampMicrosecondType>();
+                        Some(EventTime(instants.value(row)))
+                    }
+                    Instant::Fixed(_) | Instant::DataClock => None,
+                };
+                let time = own.map_or(i64::MIN, |instant| instant.0);
+                let counts = |tombstone: &Tombstone| tombstone.admits(0, time);
+                let Some(entity) = interner.number_for(key, counts) else {
+                    continue;
+                };
                 let outcome = outcome(key, score)
                     .transpose()
                     .map_err(|reason| Error::Row {
                         what: format!("label `{}`, column `{column}` of `{key}`", self.label.name),
                         reason,
                     })?;
-                labels.spine.entities.push(interner.number(key));
+                labels.spine.entities.push(entity);
                 labels.spine.instants.push(match &self.label.instant {
                     Instant::Fixed(instant) => *instant,
-                    Instant::DataClock => self.clock,
-                    Instant::Column(_) => {
-                        let instants = batch.column(2).as_primitive::<TimestampMicrosecondType>();
-                        EventTime(instants.value(row))
-                    }
+                    Instant::DataClock | Instant::Column(_) => own.unwrap_or(self.clock),
                 });
                 labels.outcomes.push(outcome);
             }

@@ -12,6 +12,7 @@ pub mod sql; // a group as SQL for another engine
 pub mod synth; // demo data: a known truth to learn
 pub mod text; // sentiment and embeddings
 
+mod erased; // entities that were erased, on the way in
 mod event; // an event as the log keeps it
 mod value_write; // values as the log keeps them
 mod logged; // both, in the order of the log
@@ -37,6 +38,7 @@ pub mod ingest; // raw rows and the log -> our own layout
 pub mod build; // raw rows -> a version of the offline store
 pub mod materialize; // labels and features -> a training set
 pub mod push; // offline versions -> a generation of the online store
+pub mod erase; // what files have of entities that were erased
 pub mod verify; // served values against recomputations
 mod live; // live events and values, and the rows that they change
 mod serving; // stored rows -> features

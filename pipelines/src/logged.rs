@@ -1,10 +1,15 @@
 //! The records of the log that features are made of, in its order. Called by whoever folds or
 //! exports them; records of other kinds are passed over.
 
+use std::borrow::Cow;
+
+use granary_registry::Entity;
 use granary_storage::{Kind, LogReader, Offset};
 
 use crate::error::Error;
 use crate::event::Event;
+use crate::fold::DecodeError;
+use crate::stream::key_bytes;
 use crate::value_write::ValueWrite;
 
 /// A record of the log that features are made of.
@@ -14,6 +19,26 @@ pub(crate) enum Logged {
     Event(Event),
     /// Values of an entity.
     Write(ValueWrite),
+}
+
+impl Logged {
+    /// The key of the entity of this kind that it is about.
+    pub(crate) fn key_of(&self, entity: &Entity) -> Option<Cow<'_, [u8]>> {
+        match self {
+            Logged::Event(event) => key_bytes(event.field(&entity.key)),
+            Logged::Write(write) if *write.entity == *entity.name => key_bytes(&write.key),
+            Logged::Write(_) => None,
+        }
+    }
+
+    /// The record of such a kind; none of one that features are not made of.
+    pub(crate) fn decode(kind: Kind, payload: &[u8]) -> Result<Option<Logged>, DecodeError> {
+        Ok(match kind {
+            Kind::Event => Some(Logged::Event(Event::decode(payload)?)),
+            Kind::Value => Some(Logged::Write(ValueWrite::decode(payload)?)),
+            Kind::Plain => None,
+        })
+    }
 }
 
 /// Calls `each` with every event between two offsets and where it stands.
@@ -67,16 +92,13 @@ fn replay_kinds(
         if !is_wanted(record.kind, record.offset) {
             continue;
         }
-        let logged = match record.kind {
-            Kind::Event => Event::decode(record.payload).map(Logged::Event),
-            Kind::Value => ValueWrite::decode(record.payload).map(Logged::Write),
-            Kind::Plain => continue,
-        };
         let damaged = |source| Error::LoggedEvent {
             offset: record.offset.0,
             source,
         };
-        each(record.offset, logged.map_err(damaged)?)?;
+        if let Some(logged) = Logged::decode(record.kind, record.payload).map_err(damaged)? {
+            each(record.offset, logged)?;
+        }
     }
     Ok(())
 }

@@ -9,10 +9,11 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute;
 use arrow::datatypes::{DataType, Int32Type};
 use granary_registry::{Entity, EventTime, Source, Value};
-use granary_storage::{LogReader, Offset};
+use granary_storage::{LogReader, Offset, Tombstone};
 use rayon::prelude::*;
 use twox_hash::XxHash3_64;
 
+use crate::erased::admitted;
 use crate::error::Error;
 use crate::event::{self, Event};
 use crate::expression::value_at;
@@ -20,7 +21,7 @@ use crate::history::History;
 use crate::intake::Intake;
 use crate::job::Job;
 use crate::logged::{Logged, replay_all};
-use crate::piece::Piece;
+use crate::piece::{Piece, lock};
 use crate::point_in_time::{self, Spine};
 use crate::serving::Serving;
 use crate::source::{Chunk, SourceFiles, SourceState, Wanted};
@@ -31,6 +32,18 @@ use crate::value_write::ValueWrite;
 pub struct Lookup {
     sources: Mutex<HashMap<String, Arc<SourceIndex>>>,
     log: Mutex<LogIndex>,
+}
+
+/// How often rows are read again because files changed meanwhile.
+const TRIES: usize = 3;
+
+/// Whose rows are wanted, for one group.
+struct Asked<'a> {
+    job: &'a Job<'a>,
+    serving: &'a Serving,
+    group: usize,
+    key: &'a str,
+    erased: Option<&'a Tombstone>,
 }
 
 /// Which chunks of a source hold an entity.
@@ -60,6 +73,12 @@ struct LogIndex {
 }
 
 impl Lookup {
+    /// Files and log may be others from now on.
+    pub fn forget(&self) {
+        lock(&self.sources).clear();
+        *lock(&self.log) = LogIndex::default();
+    }
+
     /// The features at these positions as of each instant, of an entity that may be unknown.
     pub fn features(
         &self,
@@ -73,7 +92,9 @@ impl Lookup {
         if instants.is_empty() {
             return Ok(values);
         }
-        let records = self.logged(job, serving, key)?;
+        let erased = job.erased.find(&serving.entity.name, key);
+        let erased = erased.map(|(_, tombstone)| tombstone);
+        let records = self.logged(job, serving, key, erased)?;
         let spine = Spine::of_one(key, instants.to_vec());
         for (number, group) in serving.groups.iter().enumerate() {
             let wanted: Vec<usize> = (0..features.len())
@@ -86,9 +107,14 @@ impl Lookup {
                 .iter()
                 .map(|&at| serving.features[features[at]].slot)
                 .collect();
-            let source = serving.source(group);
-            let index = self.index(job, source, &serving.entity)?;
-            let history = index.history(job, serving, number, key, &records)?;
+            let asked = Asked {
+                job,
+                serving,
+                group: number,
+                key,
+                erased,
+            };
+            let history = self.history(&asked, &records)?;
             let columns = point_in_time::sweep(&group.fold, history, &spine, &slots)?;
             for (at, column) in wanted.into_iter().zip(&columns) {
                 for (row, values) in values.iter_mut().enumerate() {
@@ -99,6 +125,20 @@ impl Lookup {
         Ok(values)
     }
 
+    /// The entity's rows, read again if files changed meanwhile.
+    fn history(&self, asked: &Asked<'_>, records: &Records) -> Result<History, Error> {
+        let source = asked.serving.source(&asked.serving.groups[asked.group]);
+        let mut tries = 0..TRIES;
+        loop {
+            let index = self.index(asked.job, source, &asked.serving.entity)?;
+            let history = index.history(asked, records);
+            let is_last = tries.next().is_none();
+            if is_last || (history.is_ok() && index.files.state() == index.state) {
+                return history;
+            }
+        }
+    }
+
     fn index(
         &self,
         job: &Job<'_>,
@@ -107,10 +147,7 @@ impl Lookup {
     ) -> Result<Arc<SourceIndex>, Error> {
         let files = job.open(source)?;
         let state = files.state();
-        let mut held = self
-            .sources
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut held = lock(&self.sources);
         if let Some(index) = held.get(&source.name).filter(|index| index.state == state) {
             return Ok(index.clone());
         }
@@ -120,23 +157,20 @@ impl Lookup {
     }
 
     /// The entity's records in the log.
-    fn logged(&self, job: &Job<'_>, serving: &Serving, key: &str) -> Result<Records, Error> {
+    fn logged(
+        &self,
+        job: &Job<'_>,
+        serving: &Serving,
+        key: &str,
+        erased: Option<&Tombstone>,
+    ) -> Result<Records, Error> {
         let log = LogReader::open(job.data.log());
-        let mut index = self
-            .log
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut index = lock(&self.log);
         let first = log.first()?;
         let from = index.read_until.max(first);
-        let key_column = &serving.entity.key;
-        let entity = &serving.entity.name;
+        let first = erased.map_or(first, |tombstone| first.max(tombstone.log_until));
         replay_all(&log, from, job.log_until, |offset, logged| {
-            let key = match &logged {
-                Logged::Event(event) => event.field(key_column),
-                Logged::Write(write) if *write.entity == **entity => &write.key,
-                Logged::Write(_) => return Ok(()),
-            };
-            if let Some(key) = crate::stream::key_bytes(key) {
+            if let Some(key) = logged.key_of(&serving.entity) {
                 index
                     .places
                     .entry(XxHash3_64::oneshot(&key))
@@ -154,17 +188,13 @@ impl Lookup {
             .filter(|&&offset| offset >= first)
         {
             let one_on = Offset(offset.0 + 1);
-            let is_key =
-                |held: &Value| crate::stream::key_bytes(held).as_deref() == Some(key.as_bytes());
             replay_all(&log, offset, one_on, |offset, logged| {
+                if logged.key_of(&serving.entity).as_deref() != Some(key.as_bytes()) {
+                    return Ok(());
+                }
                 match logged {
-                    Logged::Event(event) if is_key(event.field(key_column)) => {
-                        records.events.push((offset, event));
-                    }
-                    Logged::Write(write) if is_key(&write.key) => {
-                        records.writes.push((offset, write));
-                    }
-                    _ => {}
+                    Logged::Event(event) => records.events.push((offset, event)),
+                    Logged::Write(write) => records.writes.push((offset, write)),
                 }
                 Ok(())
             })?;
@@ -219,14 +249,14 @@ impl SourceIndex {
     }
 
     /// The rows of one entity, for one group.
-    fn history(
-        &self,
-        job: &Job<'_>,
-        serving: &Serving,
-        group: usize,
-        key: &str,
-        records: &Records,
-    ) -> Result<History, Error> {
+    fn history(&self, asked: &Asked<'_>, records: &Records) -> Result<History, Error> {
+        let &Asked {
+            job,
+            serving,
+            group,
+            key,
+            erased,
+        } = asked;
         let served = &serving.groups[group];
         let source = serving.source(served);
         let intake = Intake::new(
@@ -252,6 +282,9 @@ impl SourceIndex {
                         let mut kept = mask.values().iter();
                         columns.positions = placed.positions;
                         columns.positions.retain(|_| kept.next().unwrap_or(false));
+                        if let Some(tombstone) = erased {
+                            columns = columns.take(&admitted(&columns, tombstone));
+                        }
                         let rank = placed.rank;
                         pieces.push(Piece {
                             rank,

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray};
 use arrow::compute;
 use arrow::datatypes::{DataType, Int32Type};
+use granary_storage::Tombstone;
 use hashbrown::HashMap;
 use rayon::prelude::*;
 
+use crate::erased::{Erased, is_stand_in};
 use crate::error::Error;
 use crate::fold::Columns;
 
@@ -18,6 +20,8 @@ use crate::fold::Columns;
 pub(crate) struct Interner {
     known: HashMap<Arc<str>, u32, foldhash::fast::FixedState>,
     names: Vec<Arc<str>>,
+    /// None if nobody was erased.
+    erased: Option<Box<Erased>>,
 }
 
 /// Rows of one batch with their entities as numbers.
@@ -104,13 +108,25 @@ impl Piece {
 }
 
 impl Interner {
-    /// Of these keys, each once.
-    pub(crate) fn of(names: &[Arc<str>]) -> Interner {
-        let numbers = names.iter().cloned().zip(0..);
+    /// Of nobody yet. Who was erased gets no number before a row of it counts.
+    pub(crate) fn new(erased: Option<Erased>) -> Interner {
         Interner {
-            known: numbers.collect(),
-            names: names.to_vec(),
+            erased: erased.map(Box::new),
+            ..Interner::default()
         }
+    }
+
+    /// Gives these keys, each once, their places as numbers; none may have been met before.
+    pub(crate) fn know(&mut self, names: &[Arc<str>]) {
+        for (name, number) in names.iter().cloned().zip(0..) {
+            let stand_in = self.stand_in(&name, Some(number));
+            self.known.insert(name, stand_in.unwrap_or(number));
+        }
+        self.names = names.to_vec();
+    }
+
+    fn stand_in(&mut self, key: &str, number: Option<u32>) -> Option<u32> {
+        self.erased.as_mut()?.meet(key, number)
     }
 
     /// How many entities there are.
@@ -138,11 +154,53 @@ impl Interner {
         if let Some(&number) = self.known.get(key) {
             return number;
         }
-        let number = self.names.len() as u32;
         let name: Arc<str> = Arc::from(key);
+        if let Some(stand_in) = self.stand_in(key, None) {
+            self.known.insert(name, stand_in);
+            return stand_in;
+        }
+        let number = self.names.len() as u32;
         self.known.insert(name.clone(), number);
         self.names.push(name);
         number
+    }
+
+    /// The number of an entity of which a row counts.
+    pub(crate) fn number_for(
+        &mut self,
+        key: &str,
+        counts: impl FnOnce(&Tombstone) -> bool,
+    ) -> Option<u32> {
+        let number = self.number(key);
+        if !is_stand_in(number) {
+            return Some(number);
+        }
+        self.admit(number, counts)
+    }
+
+    /// The number of whoever such a number stands for, if a row of it counts.
+    pub(crate) fn admit(
+        &mut self,
+        stand_in: u32,
+        counts: impl FnOnce(&Tombstone) -> bool,
+    ) -> Option<u32> {
+        let erased = self.erased.as_mut()?;
+        if !counts(erased.tombstone(stand_in)?) {
+            return None;
+        }
+        if let Some(number) = erased.number(stand_in) {
+            return Some(number);
+        }
+        let number = self.names.len() as u32;
+        erased.set_number(stand_in, number);
+        self.names.push(erased.key(stand_in)?);
+        Some(number)
+    }
+
+    /// The place among all tombstones of whoever such a number stands for.
+    pub(crate) fn tombstone_of(&self, stand_in: u32) -> usize {
+        let erased = self.erased.as_ref();
+        erased.map_or(0, |erased| erased.place(stand_in))
     }
 }
 

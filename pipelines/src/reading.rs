@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute;
 use granary_registry::{Entity, Expression, FeatureGroup, Source};
-use granary_storage::{LogReader, Offset};
+use granary_storage::{LogReader, Offset, Tombstone};
 use rayon::prelude::*;
 
+use crate::erased::is_stand_in;
 use crate::error::Error;
 use crate::event::{self, Event};
 use crate::fold::{Columns, GroupFold, InputSpec};
@@ -64,6 +65,7 @@ pub(crate) enum Rows<'a> {
 impl Rows<'_> {
     fn has(self, entity: u32) -> bool {
         match self {
+            _ if is_stand_in(entity) => true, // its rows decide
             Rows::New => true,
             Rows::Of(only) => only.get(entity as usize).copied().unwrap_or(false),
             Rows::Known => entity != NOBODY,
@@ -136,7 +138,7 @@ impl<'a> Reading<'a> {
             unread,
             since,
             intake,
-            interner: Mutex::new(Interner::default()),
+            interner: Mutex::new(job.interner(entity)),
         })
     }
 
@@ -183,7 +185,7 @@ impl<'a> Reading<'a> {
 
     /// Gives these entities their places as numbers; none may have been met before.
     pub(crate) fn number(&self, keys: &[Arc<str>]) {
-        *self.interner() = Interner::of(keys);
+        self.interner().know(keys);
     }
 
     /// Whether all rows that a chunk has of an entity are all that there are in what was
@@ -276,11 +278,33 @@ impl<'a> Reading<'a> {
         }
         let mut columns = take(&batch, &positions)?;
         columns.positions = positions;
-        Ok(Some(Piece {
+        let piece = Piece {
             entities,
             columns,
             rank,
-        }))
+        };
+        Ok(self.without_erased(piece, rows))
+    }
+
+    /// Leaves out what was erased. Who came back since has a number from then on.
+    fn without_erased(&self, mut piece: Piece, rows: Rows<'_>) -> Option<Piece> {
+        if !piece.entities.iter().any(|&entity| is_stand_in(entity)) {
+            return Some(piece);
+        }
+        let mut interner = lock(&self.interner);
+        let columns = &piece.columns;
+        for (row, entity) in piece.entities.iter_mut().enumerate() {
+            if is_stand_in(*entity) {
+                let position = columns.positions.get(row).copied().unwrap_or(0);
+                let counts = |tombstone: &Tombstone| tombstone.admits(position, columns.times[row]);
+                let number = interner.admit(*entity, counts);
+                *entity = number.filter(|&number| rows.has(number)).unwrap_or(NOBODY);
+            }
+        }
+        let stay: Vec<u32> = (0..piece.rows() as u32)
+            .filter(|&row| piece.entities[row as usize] != NOBODY)
+            .collect();
+        (!stay.is_empty()).then(|| piece.take(&stay))
     }
 
     /// What the log has for the group: events of its source, and values that were written.

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use granary_registry::{Entity, EventTime, FeatureGroup, Registry, Source, Value, ValueRef};
 
@@ -37,6 +38,8 @@ pub struct ServedGroup {
     pub source: String,
     /// The log's records before this are in the version that was pushed.
     pub built_until: Offset,
+    /// The newest event folded since it is served; the smallest instant if there is none.
+    newest: AtomicI64,
     /// How live events and written values become columns.
     pub(crate) intake: Intake,
     /// Whether it takes events: tables do not.
@@ -259,6 +262,17 @@ fn encoded<'a>(state: &'a [u8], vectors: Option<&'a [u8]>, part: &Range<usize>) 
 }
 
 impl ServedGroup {
+    /// The newest event folded since it is served.
+    pub fn newest(&self) -> Option<i64> {
+        let newest = self.newest.load(Ordering::Relaxed);
+        (newest > i64::MIN).then_some(newest)
+    }
+
+    /// An event was folded.
+    pub(crate) fn move_on(&self, newest: i64) {
+        self.newest.fetch_max(newest, Ordering::Relaxed);
+    }
+
     fn new(
         registry: &Registry,
         group: &FeatureGroup,
@@ -277,6 +291,7 @@ impl ServedGroup {
         let intake = Intake::new(&fold, source, entity, &present, embedder)?;
         let empty = fold.new_state();
         Ok(ServedGroup {
+            newest: AtomicI64::new(i64::MIN),
             fold,
             source: group.source.clone(),
             built_until: Offset(0),

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use granary_registry::{EventTime, Value};
-use granary_storage::{LogReader, Offset};
+use granary_storage::{LogReader, Offset, Tombstones};
 
 use crate::error::Error;
 use crate::event::Event;
@@ -66,6 +66,10 @@ pub fn fold_events(
         }
         streamed.newest = streamed.newest.max(prepared.time(event));
     }
+    if let Some(newest) = streamed.newest {
+        let groups = serving.groups.iter().filter(|group| group.source == source);
+        groups.for_each(|group| group.move_on(newest));
+    }
     Ok(streamed)
 }
 
@@ -91,17 +95,20 @@ pub fn fold_writes(
     Ok(streamed)
 }
 
-/// Folds what the log has between two offsets.
+/// Folds what the log has between two offsets, but for what was erased.
 pub fn catch_up(
     serving: &Serving,
     log: &LogReader,
-    from: Offset,
-    until: Offset,
+    (from, until): (Offset, Offset),
+    erased: &Tombstones,
     rows: &mut impl Rows,
 ) -> Result<Streamed, Error> {
     let mut total = Streamed::default();
     let mut tail = Tail::default();
     replay_all(log, from, until, |offset, logged| {
+        if !erased.is_empty() && is_erased(erased, serving, offset, &logged) {
+            return Ok(());
+        }
         if tail.is_full_for(&logged) {
             total.add(tail.fold(serving, rows)?);
         }
@@ -110,6 +117,15 @@ pub fn catch_up(
     })?;
     total.add(tail.fold(serving, rows)?);
     Ok(total)
+}
+
+/// Whether a record is about an entity that was erased after it.
+fn is_erased(erased: &Tombstones, serving: &Serving, offset: Offset, logged: &Logged) -> bool {
+    let entity = &serving.entity;
+    let tombstone = logged
+        .key_of(entity)
+        .and_then(|key| erased.find(&entity.name, &String::from_utf8_lossy(&key)));
+    tombstone.is_some_and(|(_, tombstone)| offset < tombstone.log_until)
 }
 
 /// Records of the log that are folded together: events of one source, or writes.

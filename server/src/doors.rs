@@ -51,7 +51,7 @@ impl Default for Limits {
 
 /// Serves until the signal turns true, then finishes what is in flight in both.
 pub fn serve(service: &Service, doors: Doors, stop: &watch::Receiver<bool>) -> io::Result<()> {
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::new(resp::command_names()));
     let Doors {
         http,
         resp,

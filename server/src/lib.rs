@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use tracing_subscriber::EnvFilter;
-
 pub mod cli; // one file per subcommand
 pub mod control; // how commands talk to a running server
 pub mod http; // the JSON door
@@ -15,6 +13,7 @@ mod background; // threads that end when they are told to
 mod tail; // files that grow
 
 mod doors; // both doors at once
+mod telemetry; // what it tells of its work
 mod tls; // what they speak on a network
 mod ui; // the page
 
@@ -24,14 +23,9 @@ mod testing; // what the doors' tests share
 pub use doors::{Doors, Limits, serve};
 pub use tls::{Tls, TlsError};
 
-/// Runs the command line: 0 done, 1 failed, 2 wrong usage. Logs go to the standard error;
-/// `GRANARY_LOG` says which, as in `GRANARY_LOG=info`.
+/// Runs the command line: 0 done, 1 failed, 2 wrong usage. Logs go to the standard error.
 pub fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("GRANARY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let _telemetry = telemetry::Telemetry::start();
     match cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

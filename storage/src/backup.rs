@@ -9,9 +9,12 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::directory::DataDir;
+use crate::directory::{DataDir, ERASED};
 use crate::log::{Offset, segment_base};
-use crate::publish::{AtomicFile, create_directory, entries, sync_directory};
+use crate::publish::{
+    AtomicFile, create_directory, entries, read_if_there, sync_directory, write_atomic,
+};
+use crate::tombstones::Tombstones;
 use crate::{Error, Result};
 
 const FORMAT: u32 = 1;
@@ -99,9 +102,38 @@ pub fn back_up(
     Ok(manifest)
 }
 
+/// A backup that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupMade {
+    /// The file, by its absolute path.
+    pub file: PathBuf,
+    /// When it was made, in UTC microseconds.
+    pub created: i64,
+}
+
+/// Writes down that a backup was made: an erasure cannot reach into it, but can name it.
+pub fn note_backup(data: &DataDir, made: &BackupMade) -> Result<()> {
+    let path = data.backups();
+    let mut lines = read_if_there(&path)?.unwrap_or_default();
+    serde_json::to_writer(&mut lines, made).map_err(Error::json(&path))?;
+    lines.push(b'\n');
+    write_atomic(&path, &lines)
+}
+
+/// The backups that were made and are still where they were put.
+pub fn backups_made(data: &DataDir) -> Result<Vec<BackupMade>> {
+    let path = data.backups();
+    let lines = read_if_there(&path)?.unwrap_or_default();
+    let made = serde_json::Deserializer::from_slice(&lines).into_iter();
+    let made: serde_json::Result<Vec<BackupMade>> = made.collect();
+    let mut made = made.map_err(Error::json(&path))?;
+    made.retain(|made| made.file.exists());
+    Ok(made)
+}
+
 /// Puts a backup into a directory in which there is nothing: all of it, or nothing if a byte of it
-/// is not what it was.
-pub fn restore(from: &Path, into: &Path) -> Result<BackupManifest> {
+/// is not what it was. Who was `erased` since it was made is erased in it.
+pub fn restore(from: &Path, into: &Path, erased: Option<&Tombstones>) -> Result<BackupManifest> {
     create_directory(into)?;
     let staging = into.join(RESTORING);
     if staging.exists() {
@@ -115,6 +147,9 @@ pub fn restore(from: &Path, into: &Path) -> Result<BackupManifest> {
     }
     create_directory(&staging)?;
     let manifest = extract(from, &staging)?;
+    if let Some(erased) = erased {
+        take_over(from, &staging, erased, Offset(manifest.log_offset))?;
+    }
     // The directory of what is not yet in place keeps the data from being opened half restored.
     for path in entries(&staging)? {
         let name = path.file_name().unwrap_or_default();
@@ -124,6 +159,19 @@ pub fn restore(from: &Path, into: &Path) -> Result<BackupManifest> {
     fs::remove_dir(&staging).map_err(Error::io("remove", &staging))?;
     sync_directory(into)?;
     Ok(manifest)
+}
+
+/// Adds tombstones to those of a backup.
+fn take_over(from: &Path, staging: &Path, erased: &Tombstones, log_end: Offset) -> Result<()> {
+    let path = staging.join(ERASED);
+    let mut tombstones = Tombstones::read_file(&path)?;
+    if tombstones.take_over(erased, log_end).is_none() {
+        return Err(Error::Backup {
+            path: from.to_owned(),
+            reason: "the erasures given are those of another data directory".to_owned(),
+        });
+    }
+    tombstones.write_file(&path)
 }
 
 /// Refuses a directory whose restore was cut short.
@@ -145,7 +193,8 @@ fn is_left_out(data: &DataDir, path: &Path, log_until: Offset) -> bool {
     let is_online = path.parent() == Some(data.root()) && name.starts_with("online.redb");
     let is_hidden = name.starts_with('.');
     let is_lock = path.extension().is_some_and(|it| it == "lock");
-    path == data.socket() || path == data.serving() || is_online || is_hidden || is_lock
+    let is_own = [data.socket(), data.serving(), data.backups()].contains(&path.to_owned());
+    is_own || is_online || is_hidden || is_lock
 }
 
 /// The files below a directory, in order of their names.
@@ -341,7 +390,7 @@ mod tests {
         ]);
         let backup = backed_up(home.path(), &data);
         let into = home.path().join("restored");
-        let manifest = restore(&backup, &into).unwrap();
+        let manifest = restore(&backup, &into, None).unwrap();
         let names: Vec<&str> = manifest.files.iter().map(|file| &*file.path).collect();
         let wanted = [
             "empty",
@@ -361,7 +410,7 @@ mod tests {
             let mode = fs::metadata(path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, PRIVATE);
         }
-        let again = restore(&backup, &into).unwrap_err();
+        let again = restore(&backup, &into, None).unwrap_err();
         assert!(matches!(again, Error::NotEmpty { .. }), "{again}");
     }
 
@@ -389,7 +438,7 @@ mod tests {
             fs::write(&backup, bytes).unwrap();
             let into = home.path().join("restored");
             // A bit that means nothing, such as one of a reserved field, may change.
-            if let Ok(manifest) = restore(&backup, &into) {
+            if let Ok(manifest) = restore(&backup, &into, None) {
                 prop_assert!(!cut);
                 prop_assert_eq!(manifest.files.len(), 3);
                 prop_assert_eq!(fs::read(into.join("raw/b")).unwrap(), vec![3; 5000]);

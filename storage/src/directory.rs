@@ -3,12 +3,16 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::backup::check_whole;
 use crate::names::check_name;
 use crate::publish::{AtomicFile, create_directory, remove_leftovers};
 use crate::{Error, Result};
+
+/// The file of tombstones.
+pub(crate) const ERASED: &str = "erased.json";
 
 /// The one directory under which everything is written.
 #[derive(Clone, Debug)]
@@ -102,6 +106,16 @@ impl DataDir {
         self.root.join("keys.json")
     }
 
+    /// Who was erased, as keyed hashes.
+    pub fn erased(&self) -> PathBuf {
+        self.root.join(ERASED)
+    }
+
+    /// The backups that were made, wherever they lie.
+    pub fn backups(&self) -> PathBuf {
+        self.root.join("backups.jsonl")
+    }
+
     /// The socket on which a running server takes commands.
     pub fn socket(&self) -> PathBuf {
         self.root.join("granary.sock")
@@ -131,6 +145,17 @@ impl DataDir {
     /// A new raw table, such as `event_logs.parquet`; it appears when committed.
     pub fn raw_writer(&self, name: &str) -> Result<AtomicFile> {
         writer_in(&self.raw(), "raw table", name)
+    }
+
+    /// What replaces a file below the directory when committed, open to whom that is.
+    pub fn rewriter(&self, path: &Path) -> Result<AtomicFile> {
+        let mode = fs::metadata(path)
+            .map_err(Error::io("look at", path))?
+            .permissions()
+            .mode();
+        let file = AtomicFile::create(path.to_owned())?;
+        file.protect(mode)?;
+        Ok(file)
     }
 
     /// A new side file of skipped rows; it appears when committed.

@@ -16,11 +16,14 @@ mod offline; // Parquet feature groups: versions and manifests
 mod online; // redb behind the memory of changed rows
 mod publish; // files that appear whole or not at all
 mod line_log; // JSON lines in files of bounded size
+mod tombstones; // who was erased
 mod spill; // rows on disk while a job works on them
 mod versions; // numbered directories of which one is current
 
 pub use artifacts::{ArtifactWriter, Artifacts};
-pub use backup::{BackedUpFile, BackupManifest, back_up, restore};
+pub use backup::{
+    BackedUpFile, BackupMade, BackupManifest, back_up, backups_made, note_backup, restore,
+};
 pub use dataset::{
     Dataset, DatasetName, DatasetWriter, Envelope, Written, check_dataset, read_dataset,
     read_manifest,
@@ -30,15 +33,15 @@ pub use directory::{BuilderLock, DataDir, ServerLock};
 pub use error::{Error, Result};
 pub use event_log::{
     ENTITY, EntityKeys, EventColumn, EventLog, EventLogManifest, EventLogWriter, EventPart, INPUT,
-    Ingested, IngestedFrom, KeysFile, POSITION, PartKind, PartPlan, PartReader, PartSchema,
-    PartWriter, RowGroup,
+    Ingested, IngestedFrom, KeysFile, OutUntil, POSITION, PartKind, PartPlan, PartReader,
+    PartSchema, PartWriter, RowGroup,
 };
-pub use line_log::{LineLog, LineLogOptions, read_lines};
+pub use line_log::{LineLog, LineLogOptions, leave_out_lines, leave_out_of_file, read_lines};
 pub use log::{Kind, Log, LogOptions, LogReader, MAX_PAYLOAD, Offset, Record, Records, TornTail};
 pub use names::check_name;
 pub use offline::{
-    ColumnStatistics, ExpectationOutcome, InputFile, Manifest, OfflineStore, StateBatch, StateRow,
-    States, Version, VersionWriter,
+    ColumnStatistics, ExpectationOutcome, InputFile, IsOut, Manifest, OfflineStore, StateBatch,
+    StateRow, States, Version, VersionWriter,
 };
 pub use online::{
     Bytes, Change, Field, Fields, Flush, FullRow, GenerationInfo, GenerationLoader, KeyKind, Merge,
@@ -47,3 +50,4 @@ pub use online::{
 };
 pub use publish::{AtomicFile, read_if_there, write_atomic};
 pub use spill::{Spill, Spilled};
+pub use tombstones::{SECRET_BYTES, Tombstone, Tombstones};

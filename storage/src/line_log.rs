@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::publish::{create_directory, entries};
+use crate::publish::{create_directory, entries, read_if_there, write_atomic};
 use crate::{Error, Result};
 
 /// More than any file may have.
@@ -73,6 +73,11 @@ impl LineLog {
         self.done(flushed)
     }
 
+    /// Begins another file: those before may be rewritten from then on.
+    pub fn end_file(&mut self) -> Result<()> {
+        self.rotate()
+    }
+
     /// After a failure the file may end in a part of a line, so the next line begins another.
     fn done(&mut self, outcome: io::Result<()>) -> Result<()> {
         if outcome.is_err() {
@@ -118,6 +123,31 @@ pub fn read_lines<E: From<Error>>(
         }
     }
     Ok(())
+}
+
+/// Rewrites files without some of their lines, and gives back how many those were. A file that a
+/// writer has open must not have any: it stays as it is.
+pub fn leave_out_lines(directory: &Path, is_out: impl Fn(&str) -> bool) -> Result<u64> {
+    let mut left_out = 0;
+    for path in files(directory)? {
+        left_out += leave_out_of_file(&path, &is_out)?;
+    }
+    Ok(left_out)
+}
+
+/// The same of one file of lines.
+pub fn leave_out_of_file(path: &Path, is_out: impl Fn(&str) -> bool) -> Result<u64> {
+    let Some(bytes) = read_if_there(path)? else {
+        return Ok(0);
+    };
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let is_kept = |line: &&[u8]| !is_out(String::from_utf8_lossy(line).trim_end());
+    let kept: Vec<&[u8]> = lines.clone().filter(is_kept).collect();
+    let left_out = lines.count() - kept.len();
+    if left_out > 0 {
+        write_atomic(path, &kept.concat())?;
+    }
+    Ok(left_out as u64)
 }
 
 /// The files, oldest first.

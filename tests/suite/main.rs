@@ -19,11 +19,13 @@ mod datasets; // ranges, what was known when, versions made again
 mod doors; // the same events through every door
 mod dialects; // what clients of other servers get
 mod duckdb; // the same features by SQL in another engine
+mod erasure; // one entity, gone
 mod events; // events sent to a running server
 mod ingest; // our own layout of the raw files and the log, at every stage of its making
 mod kills; // kill -9 again and again, under load
 mod network; // TLS, and clients that are slow or too many
 mod openapi; // the document against the server, by Schemathesis
+mod operations; // what an operator sees
 mod original; // the original system's registry and feature groups
 mod redis; // plain keys against a real Redis
 mod values; // written values, through every door

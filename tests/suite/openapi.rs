@@ -31,7 +31,7 @@ fn every_answer_is_one_that_the_document_describes() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(
-        said.contains("Selected: 23/23"),
+        said.contains("Selected: 24/24"),
         "every resource is asked: {said}"
     );
 }

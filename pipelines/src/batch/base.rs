@@ -9,6 +9,7 @@ use granary_registry::FeatureGroup;
 use granary_storage::{LogReader, OfflineStore, Offset, Version};
 
 use super::chunk::Partials;
+use crate::erased::is_stand_in;
 use crate::error::Error;
 use crate::fold::{DecodeError, InputFrom, InputSpec, STATE_FORMAT};
 use crate::job::Job;
@@ -71,11 +72,12 @@ impl Base {
     /// Its states.
     pub(super) fn partials(&self, interner: &mut Interner) -> Result<Partials, Error> {
         let mut partials = Partials::default();
+        let manifest = self.version.manifest();
         for batch in self.version.states()? {
             for state in batch?.iter() {
                 let damaged = |source| Error::State {
                     key: String::from_utf8_lossy(state.key).into_owned(),
-                    group: self.version.manifest().group.clone(),
+                    group: manifest.group.clone(),
                     source,
                 };
                 let key = std::str::from_utf8(state.key).map_err(|_| {
@@ -84,7 +86,17 @@ impl Base {
                         found: 0,
                     })
                 })?;
-                let pushed = partials.push_encoded(interner.number(key), &state);
+                let mut entity = interner.number(key);
+                if is_stand_in(entity) {
+                    // A version that knows the tombstone has only what counts in spite of it.
+                    let known = manifest.erasures;
+                    let counts = (interner.tombstone_of(entity) as u64) < known;
+                    match interner.admit(entity, |_| counts) {
+                        Some(number) => entity = number,
+                        None => continue,
+                    }
+                }
+                let pushed = partials.push_encoded(entity, &state);
                 pushed.map_err(damaged)?;
             }
         }

@@ -116,6 +116,7 @@ fn manifest(job: &Job<'_>, name: &str, files: &[FileHash], inputs: String) -> Ma
         registry_fingerprint: job.registry.fingerprint().to_string(),
         inputs: files.iter().map(input_file).collect(),
         inputs_fingerprint: inputs,
+        erasures: job.erased.len() as u64,
         ..Manifest::default()
     }
 }

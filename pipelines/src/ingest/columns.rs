@@ -13,6 +13,9 @@ use crate::intake::is_element;
 use crate::job::Job;
 use crate::source::{Format, SourceFiles, Wanted};
 
+/// Position of the event time among the columns that are kept.
+pub(super) const TIME: usize = 1;
+
 /// The columns that are kept; the entity's key comes first, the event time second.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {

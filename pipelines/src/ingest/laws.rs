@@ -12,7 +12,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute;
 use arrow::datatypes::{DataType, Float64Type};
 use granary_registry::{EventTime, Registry, Value};
-use granary_storage::{DataDir, Kind, Log, LogOptions, Offset};
+use granary_storage::{DataDir, Kind, Log, LogOptions, Offset, Tombstones};
 use proptest::prelude::*;
 
 use super::{IngestOptions, ingest};
@@ -137,6 +137,7 @@ impl Home {
             log_until: Offset(self.written),
             embedder: Arc::new(HashedNgrams) as Arc<dyn Embedder>,
             bad_rows: &bad_rows,
+            erased: &Tombstones::default(),
             known: &known,
             memory: self.memory,
             progress: &|_| {},

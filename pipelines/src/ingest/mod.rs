@@ -107,7 +107,7 @@ pub fn ingest(
         job,
         source,
         writer: &writer,
-        numbered: Numbered::of(&writer, &manifest)?,
+        numbered: Numbered::of(&writer, &manifest, job.erased_of(source))?,
         options,
         kept,
         report: IngestReport::default(),

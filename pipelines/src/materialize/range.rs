@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::compute;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use granary_registry::{DType, EventTime, FeatureService, Span, Split};
+use granary_registry::{DType, Entity, EventTime, FeatureService, Span, Split};
 use rayon::prelude::*;
 
 use super::features::{Part, by_group, entity_of};
@@ -80,7 +80,10 @@ impl<'a> RangeSet<'a> {
     ) -> Result<RangeSet<'a>, Error> {
         let parts = by_group(job, service)?;
         let names = match entities {
-            Some(path) => entities_of_file(job, service, path)?,
+            Some(path) => {
+                let names = entities_of_file(job, service, path)?;
+                without_erased(job, entity_of(job.registry, service)?, names, &parts)?
+            }
             None => all_entities(job, &parts)?,
         };
         let mut gathered = Vec::with_capacity(parts.len());
@@ -167,15 +170,32 @@ impl<'a> RangeSet<'a> {
 
 /// Keys of everybody of whom any group has a row, ascending.
 fn all_entities(job: &Job<'_>, parts: &[Part<'_>]) -> Result<Vec<Arc<str>>, Error> {
-    let mut interner = Interner::default();
+    let mut interner: Option<Interner> = None;
     for part in parts {
         let reading = Reading::open_for(job, part.group, &[], &[])?;
-        *reading.interner() = interner;
+        if let Some(interner) = interner.take() {
+            *reading.interner() = interner;
+        }
         reading.each_chunk(Rows::New, |_| (), |(), _| Ok(()), Ok)?;
-        interner = reading.into_parts().1;
+        interner = Some(reading.into_parts().1);
     }
-    let mut names = interner.into_names();
+    let mut names = interner.unwrap_or_default().into_names();
     names.sort_unstable();
+    Ok(names)
+}
+
+/// Of those that were erased only whoever came back.
+fn without_erased(
+    job: &Job<'_>,
+    entity: &Entity,
+    mut names: Vec<Arc<str>>,
+    parts: &[Part<'_>],
+) -> Result<Vec<Arc<str>>, Error> {
+    let is_erased = |name: &Arc<str>| job.erased.find(&entity.name, name).is_some();
+    if names.iter().any(is_erased) {
+        let there = all_entities(job, parts)?;
+        names.retain(|name| !is_erased(name) || there.binary_search(name).is_ok());
+    }
     Ok(names)
 }
 

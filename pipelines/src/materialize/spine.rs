@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use granary_registry::{DType, EventTime, FeatureService, Label, Source, Span, Split};
+use granary_storage::Tombstone;
 
 use super::features::entity_of;
+use crate::erased::is_stand_in;
 use crate::error::Error;
 use crate::expression::value_at;
 use crate::fold::ColumnBuilder;
 use crate::job::Job;
 use crate::label::{self, Part};
-use crate::piece::{Interner, Numbering};
+use crate::piece::{Interner, Numbering, lock};
 use crate::point_in_time::Spine;
 use crate::source::{SourceFiles, Wanted};
 
@@ -78,15 +80,22 @@ pub fn rows_of_spine(
     let mut spine = Spine::default();
     let mut outcomes = ColumnBuilder::new(DType::Int);
     let mut numbering = Numbering::default();
-    let interner = Mutex::new(Interner::default());
+    let interner = Mutex::new(job.interner(entity));
     for batch in files.read(&wanted, job.bad_rows)? {
         let entities = numbering.of(batch.column(0), &interner)?;
-        spine.entities.extend(entities);
         let instants = batch.column(1).as_primitive::<TimestampMicrosecondType>();
-        let instants = instants.values().iter();
-        spine.instants.extend(instants.map(|&time| EventTime(time)));
-        if let Some(held) = batch.columns().get(2) {
-            for row in 0..batch.num_rows() {
+        for (row, mut entity) in entities.into_iter().enumerate() {
+            let time = instants.value(row);
+            if is_stand_in(entity) {
+                let counts = |tombstone: &Tombstone| tombstone.admits(0, time);
+                let Some(number) = lock(&interner).admit(entity, counts) else {
+                    continue;
+                };
+                entity = number;
+            }
+            spine.entities.push(entity);
+            spine.instants.push(EventTime(time));
+            if let Some(held) = batch.columns().get(2) {
                 outcomes.push(&value_at(held, row));
             }
         }

@@ -143,6 +143,11 @@ impl Cells {
         &mut self.unescaped
     }
 
+    /// Whether splitting found a flaw in a record.
+    pub(super) fn is_flawed(&self, record: usize) -> bool {
+        self.flaws.iter().any(|flaw| flaw.record == record)
+    }
+
     /// Flaws found while splitting, to be taken before the columns add theirs.
     pub(super) fn take_flaws(&mut self) -> Vec<Flaw> {
         std::mem::take(&mut self.flaws)

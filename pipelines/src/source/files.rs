@@ -93,6 +93,10 @@ impl SourceFiles {
         &self.paths
     }
 
+    pub(super) fn head(&self, file: usize) -> &Head {
+        &self.heads[file]
+    }
+
     /// Their common format.
     pub fn format(&self) -> Format {
         self.format

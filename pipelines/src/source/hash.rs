@@ -52,6 +52,15 @@ impl FileState {
 }
 
 impl FileHash {
+    /// Of a file as it is now, which manifests call by another path.
+    pub fn of(file: &Path, path: PathBuf) -> io::Result<FileHash> {
+        Ok(FileHash {
+            path,
+            state: FileState::of(file)?,
+            blake3: blake3_of(file)?,
+        })
+    }
+
     /// As a manifest describes it; none if the hash in there does not read.
     pub fn recorded(file: &InputFile) -> Option<FileHash> {
         Some(FileHash {

@@ -37,6 +37,8 @@ mod ingested; // our own layout beside what is not in it
 
 mod ipc; // Arrow IPC that a client sent -> rows of a source
 
+mod leave_out; // files without the rows of some entities
+
 mod bad_rows; // what happens to rows that cannot be read
 
 #[cfg(test)]
@@ -50,6 +52,7 @@ pub use format::Format;
 pub use hash::{FileHash, FileState};
 pub(crate) use ingested::Placed;
 pub use ipc::{IpcError, Row as IpcRow, rows as ipc_rows};
+pub use leave_out::{IsOut, mentions};
 pub(crate) use parts::ranks_of_inputs;
 pub use scalar::of_text;
 pub use wanted::{TextAs, Wanted};

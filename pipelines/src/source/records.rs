@@ -3,7 +3,7 @@
 //! A block is split into cells, then every column takes its cells in one loop; rows with a
 //! flaw are reported in file order and filtered out of the batch.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -92,6 +92,34 @@ pub(super) fn decode(
     }
 }
 
+/// Hands on the cells of block after block, with the bytes that they are of: all from the begin of
+/// the first record on.
+pub(super) fn each_block(
+    splitter: &Splitter<'_>,
+    columns: usize,
+    block: usize,
+    input: &mut dyn Read,
+    each: &mut dyn FnMut(&[u8], &Cells) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut blocks = Blocks::new(input, block);
+    let mut cells = Cells::new(columns);
+    loop {
+        blocks.fill()?;
+        cells.clear();
+        let used = splitter.split(blocks.bytes(), blocks.at_end, &mut cells);
+        each(&blocks.bytes()[..used], &cells)?;
+        if used == blocks.bytes().len() && blocks.at_end {
+            return Ok(());
+        }
+        if used == 0 && !blocks.grow() {
+            return Err(io::Error::other(format!(
+                "a record has more than {LONGEST_RECORD} bytes"
+            )));
+        }
+        blocks.use_up(used);
+    }
+}
+
 /// How far a stretch is decoded.
 #[derive(Default)]
 struct Place {
@@ -149,7 +177,7 @@ impl<'a> Blocks<'a> {
         &self.buffer[..self.filled]
     }
 
-    fn fill(&mut self) -> std::io::Result<()> {
+    fn fill(&mut self) -> io::Result<()> {
         if !self.at_end {
             self.filled += read_full(self.input, &mut self.buffer[self.filled..])?;
             self.at_end = self.filled < self.buffer.len();

@@ -4,6 +4,7 @@ mod faults; // what the errors say, and what skipping does
 mod formats; // the same table in every format is the same batches
 mod fuzz; // no bytes make it panic, no layout changes what is read
 mod ipc; // what a client sends
+mod leaving_out; // files without some of their rows
 mod original; // the original system's Parquet files
 mod paths; // from the registry's paths to files
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use bytesize::ByteSize;
 use granary_registry::EventTime;
-use granary_storage::restore as restore_into;
+use granary_storage::{Tombstones, restore as restore_into};
 
 use super::context::Common;
 use crate::control::{self, Request};
@@ -22,11 +23,16 @@ pub(super) struct BackupArgs {
 
 /// Put a backup into an empty data directory: whole, or not at all
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:
-  granary restore /backups/shop-2026-01-05.tar.zst --data-dir /var/lib/granary")]
+#[command(after_help = "Examples:
+  granary restore /backups/shop-2026-01-05.tar.zst --data-dir /var/lib/granary
+  granary restore shop.tar.zst --erased old/erased.json     nor who was erased since")]
 pub(super) struct RestoreArgs {
     /// The backup
     pub file: PathBuf,
+    /// Also leave out who was erased after the backup was made: `erased.json` of the data
+    /// directory that it is of
+    #[arg(long, value_name = "FILE")]
+    pub erased: Option<PathBuf>,
 }
 
 /// Runs `backup`, through the server if one is running.
@@ -55,7 +61,8 @@ pub(super) fn backup(common: &Common, args: &BackupArgs) -> anyhow::Result<()> {
 /// Runs `restore`.
 pub(super) fn restore(common: &Common, args: &RestoreArgs) -> anyhow::Result<()> {
     let into: &Path = &common.data_dir;
-    let manifest = restore_into(&args.file, into)?;
+    let erased = args.erased.as_deref().map(erased_since).transpose()?;
+    let manifest = restore_into(&args.file, into, erased.as_ref())?;
     let created = EventTime(manifest.created);
     if common.json {
         println!("{}", serde_json::to_string(&manifest)?);
@@ -68,4 +75,16 @@ pub(super) fn restore(common: &Common, args: &RestoreArgs) -> anyhow::Result<()>
         ByteSize(manifest.bytes())
     );
     Ok(())
+}
+
+/// The file must be there: without it whoever was erased would be back.
+fn erased_since(path: &Path) -> anyhow::Result<Tombstones> {
+    let erased = Tombstones::read_file(path)?;
+    if erased.is_empty() {
+        bail!(
+            "{} names nobody who was erased; name the `erased.json` of the data directory that the backup is of",
+            path.display()
+        );
+    }
+    Ok(erased)
 }

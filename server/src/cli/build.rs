@@ -77,7 +77,7 @@ pub(super) fn build_all(
     {
         let bar = Bar::new(&group.name);
         let follow = |progress: granary_pipelines::Progress<'_>| bar.follow(progress);
-        let job = context.job(until, &bad_rows, &follow);
+        let job = context.job(until, &bad_rows, &follow)?;
         let as_of = || context.as_of(&job);
         let (stage, built) = build_group(&job, lock, group, &as_of, args.force, &bar)?;
         drop(bar);
@@ -94,7 +94,7 @@ pub(super) fn build_all(
         .filter(|label| wanted(&label.name))
     {
         let bar = Bar::new(&label.name);
-        let job = context.job(until, &bad_rows, &quiet);
+        let job = context.job(until, &bad_rows, &quiet)?;
         let as_of = || context.as_of(&job);
         let (stage, built) = build_label(&job, lock, label, &as_of, args.force, &bar)?;
         drop(bar);

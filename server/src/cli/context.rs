@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use bytesize::ByteSize;
@@ -11,7 +11,7 @@ use granary_pipelines::source::BadRows;
 use granary_pipelines::text::Embedder;
 use granary_pipelines::{Error, Job, KnownFiles, Progress};
 use granary_registry::{Clock, EventTime, Registry};
-use granary_storage::{DataDir, Log, LogOptions, Offset};
+use granary_storage::{DataDir, Log, LogOptions, Offset, Tombstones};
 use sysinfo::System;
 
 use crate::control::{self, Request};
@@ -60,6 +60,8 @@ pub struct Context {
     pub registry_text: String,
     /// Turns text into vectors.
     pub embedder: Arc<dyn Embedder>,
+    /// Who was erased; read by the first job, which has the builder's lock by then.
+    erased: OnceLock<Tombstones>,
     /// What was found out of the source files.
     pub known: KnownFiles,
     /// Bytes that a command keeps to.
@@ -119,6 +121,7 @@ impl Context {
             registry,
             registry_text,
             embedder: default_embedder(),
+            erased: OnceLock::new(),
             known: KnownFiles::default(),
             memory: most_memory(),
         }
@@ -130,8 +133,9 @@ impl Context {
         log_until: Offset,
         bad_rows: &'a BadRows,
         progress: &'a (dyn Fn(Progress<'_>) + Sync),
-    ) -> Job<'a> {
-        Job {
+    ) -> anyhow::Result<Job<'a>> {
+        Ok(Job {
+            erased: self.erased()?,
             registry: &self.registry,
             data: &self.data,
             log_until,
@@ -140,7 +144,15 @@ impl Context {
             known: &self.known,
             memory: usize::try_from(self.memory / 2).unwrap_or(usize::MAX),
             progress,
+        })
+    }
+
+    fn erased(&self) -> anyhow::Result<&Tombstones> {
+        if let Some(erased) = self.erased.get() {
+            return Ok(erased);
         }
+        let erased = Tombstones::read(&self.data)?;
+        Ok(self.erased.get_or_init(|| erased))
     }
 
     /// Seals the log's segment, through the server if one is running, and gives back the

@@ -40,7 +40,7 @@ pub(super) fn run(common: &Common, args: &Args) -> anyhow::Result<()> {
     for source in sources {
         let bar = Bar::new(&source.name);
         let follow = |progress: Progress<'_>| bar.follow(progress);
-        let job = context.job(until, &bad_rows, &follow);
+        let job = context.job(until, &bad_rows, &follow)?;
         let report = ingest::ingest(&job, &lock, source, args.force, options)?;
         let took = bar.elapsed();
         drop(bar);

@@ -4,6 +4,7 @@
 mod backup; // and restore
 mod build;
 mod completions;
+mod delete_entity; // one entity, erased
 mod feast_registry; // the registry as Feast has it
 mod context; // what every subcommand begins with
 mod get;
@@ -69,6 +70,7 @@ enum Command {
     Verify(verify::Args),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
+    DeleteEntity(delete_entity::Args),
     FeastRegistry(feast_registry::Args),
     Completions(completions::Args),
 }
@@ -99,6 +101,7 @@ pub fn run(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> anyho
         Command::Verify(args) => verify::run(&cli.common, &args),
         Command::Backup(args) => backup::backup(&cli.common, &args),
         Command::Restore(args) => backup::restore(&cli.common, &args),
+        Command::DeleteEntity(args) => delete_entity::run(&cli.common, &args),
         Command::FeastRegistry(args) => feast_registry::run(&cli.common, &args),
         Command::Completions(args) => {
             completions::run(&args, &mut Cli::command());

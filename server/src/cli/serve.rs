@@ -306,6 +306,7 @@ pub(super) fn serve(
         &serde_json::to_vec_pretty(&serving)?,
     )?;
     ready(&bound)?;
+    finish_erasures(service);
     let outcome = run_doors(service, bound);
     drop(control);
     drop(tailer);
@@ -315,6 +316,19 @@ pub(super) fn serve(
     // Left behind, it would send clients to a port that nobody listens on.
     let _ = std::fs::remove_file(context.data.serving());
     outcome
+}
+
+/// What an erasure that was cut short has left is rewritten while serving.
+fn finish_erasures(service: &Service) {
+    let service = service.clone();
+    std::thread::spawn(move || match service.finish_erasures() {
+        Ok(None) => {}
+        Ok(Some(_)) => tracing::info!("finished erasures that were cut short"),
+        Err(error) => tracing::error!(
+            %error,
+            "erasures are not finished; nobody who was erased is served, and the next start tries again"
+        ),
+    });
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -371,6 +385,8 @@ fn reload(service: &Service, tls: Option<&Tls>) {
         peer: None,
         key: None,
         what: "reload",
+        request: None,
+        entity: None,
         outcome: "begun",
     });
     match tls.map(Tls::reload) {

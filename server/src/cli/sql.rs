@@ -93,7 +93,7 @@ fn newest(context: &Context, group: &str) -> anyhow::Result<EventTime> {
         return Ok(EventTime(version.manifest().as_of));
     }
     let bad_rows = BadRows::strict();
-    Ok(context.as_of(&context.job(Offset(0), &bad_rows, &|_| {}))?)
+    Ok(context.as_of(&context.job(Offset(0), &bad_rows, &|_| {})?)?)
 }
 
 fn absolute(path: &PathBuf) -> anyhow::Result<String> {

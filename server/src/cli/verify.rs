@@ -108,7 +108,7 @@ fn recompute(
 ) -> anyhow::Result<Report> {
     let until = records.iter().map(|record| record.known_until).max();
     let follow = |progress: granary_pipelines::Progress<'_>| bar.follow(progress);
-    let job = context.job(until.unwrap_or(Offset(0)), bad_rows, &follow);
+    let job = context.job(until.unwrap_or(Offset(0)), bad_rows, &follow)?;
     let verification = Verification {
         records,
         groups: &args.group,
@@ -156,7 +156,7 @@ fn sample(
     }
     let moment = asked.moment()?;
     let follow = |progress: granary_pipelines::Progress<'_>| bar.follow(progress);
-    let job = context.job(Offset(moment.log_end), bad_rows, &follow);
+    let job = context.job(Offset(moment.log_end), bad_rows, &follow)?;
     let groups = groups(context, &args.group)?;
     let drawn = draw.instants(&job, &groups, keys, EventTime(moment.now))?;
     let edges = drawn.iter().map(|drawn| drawn.edges as u64).sum();

@@ -138,6 +138,11 @@ fn run(service: &Service, request: Request, answer: &Answer) -> Result<serde_jso
             as_of,
         } => get(service, &key, &features, as_of),
         Request::Predict { key } => predict(service, &key),
+        Request::DeleteEntity { key } => {
+            let report = service.erase(&key, &progress).map_err(text)?;
+            admin(service, "delete-entity", Some(&report.hash));
+            shape(report)
+        }
         Request::Backup { file } => shape(service.backup(&file).map_err(text)?),
         Request::Ready => {
             let status = service.status();
@@ -162,13 +167,19 @@ fn note(service: &Service, request: &Request) {
         Request::Backup { .. } => "backup",
         _ => return,
     };
+    admin(service, what, None);
+}
+
+fn admin(service: &Service, what: &str, entity: Option<&str>) {
     service.audit(AuditEntry {
         act: Act::Admin,
         door: "control",
         peer: None,
         key: None,
         what,
-        outcome: "begun",
+        request: None,
+        entity,
+        outcome: if entity.is_some() { "done" } else { "begun" },
     });
 }
 

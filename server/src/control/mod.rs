@@ -43,6 +43,11 @@ pub enum Request {
         /// Its key.
         key: String,
     },
+    /// Erase an entity.
+    DeleteEntity {
+        /// Its key.
+        key: String,
+    },
     /// Write everything into one file.
     Backup {
         /// The file, by its absolute path.

@@ -173,7 +173,8 @@ async fn answer(
 pub(super) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let done = web::block(work).await;
+    let span = tracing::Span::current();
+    let done = web::block(move || span.in_scope(work)).await;
     done.map_err(|_| ServiceError::Internal("the work for the request was cancelled".to_owned()))?
 }
 

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::ApiError;
+use super::trace::RequestId;
 use crate::service::access::{Denied, Identity, Role, Sight};
 use crate::service::{Act, AuditEntry, Catalog, Service};
 
@@ -75,13 +76,24 @@ pub(super) fn audit(request: &HttpRequest, need: Need, status: StatusCode) {
         door: "http",
         peer: request.peer_addr(),
         key: asker.map(|Asker(identity)| identity.name()),
-        what: &format!("{} {}", request.method(), request.path()),
+        what: &format!("{} {}", request.method(), asked(request)),
+        request: extensions.get::<RequestId>().map(RequestId::as_str),
+        entity: extensions.get::<Erased>().map(|Erased(hash)| hash.as_str()),
         outcome: status.as_str(),
     });
 }
 
+/// What was asked for, without whom it was about.
+fn asked(request: &HttpRequest) -> String {
+    let pattern = request.match_pattern();
+    pattern.unwrap_or_else(|| request.path().to_owned())
+}
+
 /// Whoever asks, kept with the request.
 struct Asker(Identity);
+
+/// The keyed hash of an entity that was erased, kept with the request.
+pub(super) struct Erased(pub(super) String);
 
 /// Which features whoever asks may see.
 pub(super) fn sight(request: &HttpRequest, catalog: &Catalog) -> Sight {

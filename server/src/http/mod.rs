@@ -20,6 +20,8 @@ mod input; // queries and bodies -> checked fields
 pub(crate) mod json; // answers -> bytes
 
 mod guard; // who may ask
+mod trace; // the id and the span of a request
+mod entities; // one entity, erased
 mod error; // refusals -> statuses and bodies
 pub mod schema; // the shapes, for the OpenAPI document
 

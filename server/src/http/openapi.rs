@@ -7,7 +7,9 @@ use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{events, feast, features, health, inference, mlflow, predict, schema, status};
+use super::{
+    entities, events, feast, features, health, inference, mlflow, predict, schema, status,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +24,7 @@ use super::{events, feast, features, health, inference, mlflow, predict, schema,
         features::many,
         predict::predict,
         events::send,
+        entities::delete,
         feast::online_features,
         feast::push,
         feast::write,
@@ -70,7 +73,8 @@ impl Modify for Everywhere {
             ("429", "The key asks more often than it may"),
         ];
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let operations = [&mut item.get, &mut item.post, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
                 for (status, said) in refusals {
                     let refusal = ResponseBuilder::new()
                         .description(said)

@@ -1,26 +1,32 @@
 //! Every route on one screen. Called by `server`, once for each worker.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::{HttpServiceFactory, Service as _};
 use actix_web::http::Method;
 use actix_web::{HttpRequest, Resource, ResponseError, Route, web};
+use tracing::Instrument;
 
 use super::error::ApiError;
 use super::guard::{self, Need};
-use super::{events, feast, features, health, inference, mlflow, openapi, predict, status};
+use super::trace::Traced;
+use super::{
+    entities, events, feast, features, health, inference, mlflow, openapi, predict, status,
+};
 use crate::monitor::Metrics;
 use crate::service::access::Role;
 use crate::ui;
 
 /// For the answer to a path that is not there.
-const ROUTES: [&str; 27] = [
+const ROUTES: [&str; 28] = [
     "GET /",
     "GET /features/{user_id}",
     "GET /features/{user_id}/{feature}",
     "POST /features",
     "POST /predict",
     "POST /events",
+    "DELETE /entities/{user_id}",
     "POST /get-online-features",
     "POST /push",
     "POST /write-to-online-store",
@@ -85,6 +91,10 @@ fn own(routes: &mut Routes<'_>) {
     routes.post("/features", READ, to().to(features::many));
     routes.post("/predict", PREDICT, to().to(predict::predict));
     routes.post("/events", WRITE, to().to(events::send));
+    // As long as it takes to rewrite everything.
+    let limit = routes.limit.take();
+    routes.delete("/entities/{user_id}", ADMIN, to().to(entities::delete));
+    routes.limit = limit;
 }
 
 fn feast(routes: &mut Routes<'_>) {
@@ -153,6 +163,11 @@ impl Routes<'_> {
         self.add(path, resource, "POST", need);
     }
 
+    fn delete(&mut self, path: &str, need: Need, route: Route) {
+        let resource = web::resource(path).route(route.method(Method::DELETE));
+        self.add(path, resource, "DELETE", need);
+    }
+
     fn add(&mut self, path: &str, resource: Resource, allow: &'static str, need: Need) {
         let rules = Rules {
             allow,
@@ -182,6 +197,7 @@ fn counted(
 ) -> impl HttpServiceFactory + use<> + 'static {
     let route = metrics.route(template);
     let Rules { allow, need, limit } = rules;
+    let template: Arc<str> = Arc::from(template);
     let refuse = move |request: HttpRequest| async move {
         let method = request.method().to_string();
         Err::<actix_web::HttpResponse, _>(ApiError::Method { method, allow })
@@ -191,19 +207,24 @@ fn counted(
         .wrap_fn(move |request, next| {
             let started = Instant::now();
             let route = route.clone();
+            let traced = Traced::of(&request, &template);
+            let span = traced.span.clone();
             let answer = match guard::check(&request, need) {
-                Ok(()) => Ok(next.call(request)),
+                Ok(()) => Ok(span.in_scope(|| next.call(request))),
                 Err(refusal) => Err(request.into_response(refusal.error_response())),
             };
-            async move {
-                let answer = match answer {
+            let answered = async move {
+                let mut answer = match answer {
                     Ok(answer) => within(limit, answer).await?,
                     Err(refusal) => refusal,
                 };
-                route.observe(answer.status().as_u16(), started.elapsed());
+                let took = started.elapsed();
+                route.observe(answer.status().as_u16(), took);
                 guard::audit(answer.request(), need, answer.status());
+                traced.answered(&mut answer, took);
                 Ok(answer)
-            }
+            };
+            answered.instrument(span)
         })
 }
 

@@ -314,3 +314,42 @@ pub struct Model {
     /// Its `metrics.json`.
     pub metrics: serde_json::Value,
 }
+
+/// What became of an erasure.
+#[derive(Serialize, ToSchema)]
+pub struct Erasure {
+    /// Kind of entity.
+    #[schema(example = "user")]
+    pub entity: String,
+    /// Keyed hash of the kind and the key, as in the audit log.
+    pub hash: String,
+    /// Whether the entity was served.
+    pub was_served: bool,
+    /// Records of the log that are gone.
+    pub logged: u64,
+    /// Lines that are gone from the serving log and from skipped rows.
+    pub lines: u64,
+    /// Rows that are gone from sources that were ingested.
+    pub ingested: u64,
+    /// Rows that are gone from raw files under the data directory.
+    pub raw: Vec<ErasedRows>,
+    /// Rows that are gone from versions of feature groups.
+    pub versions: Vec<ErasedRows>,
+    /// Rows that are gone from training sets.
+    pub datasets: Vec<ErasedRows>,
+    /// Rows that raw files elsewhere have still, which count no more.
+    pub outside: Vec<ErasedRows>,
+    /// Backups that were made before: nothing in them was changed.
+    pub backups: Vec<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// So many rows of a file, a version or a training set.
+#[derive(Serialize, ToSchema)]
+pub struct ErasedRows {
+    /// Its path or name.
+    pub name: String,
+    /// How many.
+    pub rows: u64,
+}

@@ -8,7 +8,9 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::commands::CommandMetrics;
 use super::feast::FeastMetrics;
+use super::process::write_process;
 use super::status::write_status;
 use crate::service::Status;
 
@@ -30,6 +32,8 @@ pub struct Metrics {
     http_latency: HistogramVec,
     /// Of Feast's dialect.
     pub feast: FeastMetrics,
+    /// How long RESP commands took.
+    pub commands: CommandMetrics,
     /// RESP connections at the moment.
     pub resp_clients: IntGauge,
     /// RESP connections accepted.
@@ -66,10 +70,11 @@ impl Metrics {
         ] {
             counter.reset();
         }
+        self.commands.reset();
     }
 
-    /// All at zero.
-    pub fn new() -> Metrics {
+    /// All at zero; the commands of RESP are counted by their places.
+    pub fn new(commands: Vec<&'static str>) -> Metrics {
         let registry = Registry::new();
         let requests = Opts::new("granary_http_requests_total", "HTTP requests answered.");
         let http_requests = IntCounterVec::new(requests, &["route", "status"]).expect(VALID);
@@ -97,6 +102,7 @@ impl Metrics {
             .expect(VALID);
         Metrics {
             feast: FeastMetrics::new(&registry),
+            commands: CommandMetrics::new(commands),
             resp_clients,
             resp_connections: counter(
                 "granary_resp_connections_total",
@@ -133,14 +139,18 @@ impl Metrics {
         TextEncoder::new()
             .encode_utf8(&self.registry.gather(), &mut out)
             .expect("the names above are valid");
-        write_status(&mut out, status).expect("a String takes every text");
+        let written = self.commands.write(&mut out);
+        written
+            .and_then(|()| write_status(&mut out, status))
+            .and_then(|()| write_process(&mut out))
+            .expect("a String takes every text");
         out
     }
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Metrics::new()
+        Metrics::new(Vec::new())
     }
 }
 
@@ -162,7 +172,7 @@ mod tests {
 
     #[test]
     fn answers_are_counted_by_route_and_class() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         let route = metrics.route("/features/{user_id}");
         route.observe(200, Duration::from_micros(60));
         metrics

@@ -5,95 +5,39 @@ use std::fmt::{self, Write};
 use crate::service::{GroupStatus, Status};
 
 pub(super) fn write_status(out: &mut String, status: &Status) -> fmt::Result {
-    let gauge = "gauge";
-    let counter = "counter";
-    let mut one = |name: &str, kind: &str, help: &str, value: u64| {
+    for (name, kind, help, value) in numbers(status) {
         head(out, name, kind, help)?;
-        writeln!(out, "{name} {value}")
-    };
-    one(
-        "granary_ready",
-        gauge,
-        "Whether features are loaded.",
-        u64::from(status.ready),
-    )?;
-    one(
-        "granary_generation",
-        gauge,
-        "Number of the generation served.",
-        status.generation,
-    )?;
-    one(
-        "granary_entities",
-        gauge,
-        "Entities served.",
-        status.entities,
-    )?;
-    one(
-        "granary_staged_bytes",
-        gauge,
-        "Changed rows not yet flushed.",
-        status.staged_bytes,
-    )?;
-    one(
-        "granary_log_offset",
-        gauge,
-        "End of the log.",
-        status.log_offset,
-    )?;
-    one(
-        "granary_events_total",
-        counter,
-        "Events accepted.",
-        status.events_accepted,
-    )?;
-    let help = "Events accepted that were copies.";
-    one(
-        "granary_duplicate_events_total",
-        counter,
-        help,
-        status.events_duplicate,
-    )?;
-    let help = "Events accepted too late for the online state.";
-    one(
-        "granary_late_events_total",
-        counter,
-        help,
-        status.events_late,
-    )?;
-    one(
-        "granary_written_values_total",
-        counter,
-        "Writes of values accepted.",
-        status.values_written,
-    )?;
-    let help = "Answers written to the serving log.";
-    one(
-        "granary_serving_log_answers_total",
-        counter,
-        help,
-        status.answers_logged,
-    )?;
-    let help = "Answers that the serving log was too slow for.";
-    one(
-        "granary_serving_log_dropped_total",
-        counter,
-        help,
-        status.answers_dropped,
-    )?;
-    one(
-        "granary_tail_lines_total",
-        counter,
-        "Lines read from tailed files.",
-        status.tail_lines,
-    )?;
-    one(
-        "granary_tail_bad_lines_total",
-        counter,
-        "Lines of tailed files written to bad_rows instead of taken.",
-        status.tail_bad_lines,
-    )?;
+        writeln!(out, "{name} {value}")?;
+    }
     write_groups(out, &status.groups, &status.project)
+}
+
+/// A name, its kind, its help and its value.
+type Sample = (&'static str, &'static str, &'static str, u64);
+
+#[rustfmt::skip] // one a line
+fn numbers(status: &Status) -> [Sample; 18] {
+    let (gauge, counter) = ("gauge", "counter");
+    [
+        ("granary_ready", gauge, "Whether features are loaded.", u64::from(status.ready)),
+        ("granary_generation", gauge, "Number of the generation served.", status.generation),
+        ("granary_entities", gauge, "Entities served.", status.entities),
+        ("granary_plain_keys", gauge, "Redis keys that are no entity's.", status.plain_keys),
+        ("granary_staged_bytes", gauge, "Changed rows not yet flushed.", status.staged_bytes),
+        ("granary_store_bytes", gauge, "The online store on disk.", status.store_bytes),
+        ("granary_log_offset", gauge, "End of the log.", status.log_offset),
+        ("granary_log_bytes", gauge, "The log's segments on disk.", status.log_bytes),
+        ("granary_log_waiting", gauge, "Requests that wait for the log at the moment.", status.waiting),
+        ("granary_serving_log_waiting", gauge, "Answers that wait to be written to the serving log.", status.answers_waiting),
+        ("granary_events_total", counter, "Events accepted.", status.events_accepted),
+        ("granary_duplicate_events_total", counter, "Events accepted that were copies.", status.events_duplicate),
+        ("granary_late_events_total", counter, "Events accepted too late for the online state.", status.events_late),
+        ("granary_written_values_total", counter, "Writes of values accepted.", status.values_written),
+        ("granary_serving_log_answers_total", counter, "Answers written to the serving log.", status.answers_logged),
+        ("granary_serving_log_dropped_total", counter, "Answers that the serving log was too slow for.", status.answers_dropped),
+        ("granary_tail_lines_total", counter, "Lines read from tailed files.", status.tail_lines),
+        ("granary_tail_bad_lines_total", counter, "Lines of tailed files written to bad_rows instead of taken.", status.tail_bad_lines),
+    ]
 }
 
 fn write_groups(out: &mut String, groups: &[GroupStatus], project: &str) -> fmt::Result {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch::{Batch, is_of_values};
-use super::command::{FeatureRead, FeatureStoreCommand, Refusal, Spec};
+use super::command::{FeatureRead, FeatureStoreCommand, Refusal, Spec, place};
 use super::execute::transaction::queue;
 use super::execute::{is_entity, permit, refuse};
 use super::slowlog::Entry;
 use super::{Arguments, Command, Context, Labels, Parser, Reply, Session, Writer, execute};
+use crate::monitor::{CommandMetrics, Counts};
 use crate::service::keys::Turn;
 use crate::service::{Catalog, ReadMemory, Reader, Service, ServiceError};
 
@@ -34,6 +35,18 @@ thread_local! {
 struct Memory {
     read: ReadMemory,
     labels: Labels,
+    counts: Option<Arc<Counts>>,
+}
+
+impl Memory {
+    /// Where this thread counts what takes how long.
+    fn counts(&mut self, metrics: &CommandMetrics) -> Arc<Counts> {
+        let held = self.counts.take();
+        // Another server of a test in the same process has others.
+        let counts = held.filter(|counts| cfg!(not(test)) || metrics.has(counts));
+        let counts = counts.unwrap_or_else(|| metrics.of_thread());
+        Arc::clone(self.counts.insert(counts))
+    }
 }
 
 /// One client's requests and replies.
@@ -46,6 +59,9 @@ pub(super) struct Exchange {
     pub(super) writer: Writer,
     /// Events and values read and not yet logged: their answers come next.
     batch: Batch,
+    /// The commands of the batch, and since when the first of them waits.
+    batched: Vec<&'static Spec>,
+    since: Instant,
     /// A read at an instant, which may take its time: its answer comes next.
     pub(super) past: Option<FeatureRead>,
     /// Whether plain keys were written since replies last went out.
@@ -76,6 +92,8 @@ impl Exchange {
             answered: 0,
             writer: Writer::default(),
             batch: Batch::default(),
+            batched: Vec::new(),
+            since: Instant::now(),
             past: None,
             has_written: false,
         }
@@ -83,11 +101,21 @@ impl Exchange {
 
     /// Answers the complete requests of the input into the writer: one turn at the keys.
     pub(super) fn answer(&mut self, service: &Service) -> Progress {
+        let span = tracing::info_span!(
+            "turn",
+            otel.name = "RESP",
+            otel.kind = "server",
+            client = self.session.client.id,
+            commands = tracing::field::Empty,
+            errors = tracing::field::Empty,
+        );
+        let _in = span.enter();
         MEMORY.with_borrow_mut(|memory| self.answer_with(service, memory))
     }
 
     fn answer_with(&mut self, service: &Service, memory: &mut Memory) -> Progress {
         permit::renew(&mut self.session, service.access());
+        let counts = memory.counts(&self.session.server.metrics.commands);
         let reader = service.reader(&mut memory.read).ok();
         let catalog = match &reader {
             Some(reader) => Arc::clone(reader.catalog()),
@@ -98,8 +126,8 @@ impl Exchange {
             reader,
             turn: service.turn(),
             catalog,
+            done: Done::new(counts),
             labels: &mut memory.labels,
-            done: Done::new(),
         };
         let progress = loop {
             if let ControlFlow::Break(progress) = self.step(&mut tools) {
@@ -107,6 +135,9 @@ impl Exchange {
             }
         };
         tools.done.count(&self.session, &self.writer);
+        let span = tracing::Span::current();
+        span.record("commands", tools.done.commands);
+        span.record("errors", tools.done.errors);
         self.session.note_writes(service);
         let ended = tools.turn.end();
         self.compact();
@@ -146,12 +177,13 @@ impl Exchange {
             Ok((command, spec)) => permit::refused(command, spec, &self.session, service.access()),
             Err(_) => None,
         };
-        if let Ok((Command::Stream(command), _)) = &parsed
+        if let Ok((Command::Stream(command), spec)) = &parsed
             && self.session.queue.is_none()
             && refusal.is_none()
         {
             self.session.note("xadd", service);
             self.batch.add(command, length, service);
+            wait(&mut self.batched, &mut self.since, spec);
             self.answered += length;
             done.commands += 1;
             return ControlFlow::Continue(());
@@ -167,6 +199,7 @@ impl Exchange {
             let place = (service, &*tools.catalog);
             self.batch
                 .add_values(command, length, place, sight.as_ref());
+            wait(&mut self.batched, &mut self.since, spec);
             self.answered += length;
             done.commands += 1;
             return ControlFlow::Continue(());
@@ -187,15 +220,16 @@ impl Exchange {
             if let Some(queue) = &mut self.session.queue {
                 queue.is_broken = true;
             }
-            done.command(&refusal, arguments, &self.session);
+            done.command(spec_of(&parsed), &refusal, arguments, &self.session);
             self.told(&refusal);
             return ControlFlow::Continue(());
         }
-        if let Ok((Command::FeatureStore(FeatureStoreCommand::Read(read)), _)) = &parsed
+        if let Ok((Command::FeatureStore(FeatureStoreCommand::Read(read)), spec)) = &parsed
             && read.as_of.is_some()
             && self.session.queue.is_none()
         {
             self.past = Some(read.clone());
+            wait(&mut self.batched, &mut self.since, spec);
             done.commands += 1;
             return ControlFlow::Break(Progress::Past);
         }
@@ -210,7 +244,7 @@ impl Exchange {
             writer: &mut self.writer,
         };
         let reply = reply(&parsed, arguments, &mut context);
-        done.command(&reply, arguments, &self.session);
+        done.command(spec_of(&parsed), &reply, arguments, &self.session);
         self.writer.write(&reply, self.session.protocol);
         if !self.session.is_heard() {
             self.writer.out.truncate(before);
@@ -260,6 +294,7 @@ impl Exchange {
 
     /// Writes the answer of a read at an instant.
     pub(super) fn found(&mut self, reply: &Reply) {
+        self.observe(std::slice::from_ref(reply));
         if let Reply::Error(_) = reply {
             self.session.server.metrics.resp_errors.inc();
         }
@@ -279,6 +314,7 @@ impl Exchange {
 
     /// Writes the answers of a batch.
     pub(super) fn logged(&mut self, replies: &[Reply]) {
+        self.observe(replies);
         let errors = replies
             .iter()
             .filter(|reply| matches!(reply, Reply::Error(_)));
@@ -289,6 +325,16 @@ impl Exchange {
             .inc_by(errors.count() as u64);
         for reply in replies {
             self.writer.write(reply, self.session.protocol);
+        }
+    }
+
+    /// Counts the commands that waited.
+    fn observe(&mut self, replies: &[Reply]) {
+        let took = self.since.elapsed();
+        let metrics = &self.session.server.metrics.commands;
+        let counts = MEMORY.with_borrow_mut(|memory| memory.counts(metrics));
+        for (spec, reply) in self.batched.drain(..).zip(replies) {
+            counts.observe(place(spec), took, matches!(reply, Reply::Error(_)));
         }
     }
 
@@ -318,6 +364,19 @@ struct Tools<'t, 's> {
     catalog: Arc<Catalog>,
     labels: &'t mut Labels,
     done: Done,
+}
+
+/// A command's answer comes later: those that wait are counted from the first on.
+fn wait(batched: &mut Vec<&'static Spec>, since: &mut Instant, spec: &'static Spec) {
+    if batched.is_empty() {
+        *since = Instant::now();
+    }
+    batched.push(spec);
+}
+
+/// The command that a request means, if it is one.
+fn spec_of(parsed: &Result<(Command<'_>, &'static Spec), Refusal>) -> Option<&'static Spec> {
+    parsed.as_ref().ok().map(|(_, spec)| *spec)
 }
 
 /// What one request comes to.
@@ -351,22 +410,42 @@ struct Done {
     commands: u64,
     errors: u64,
     began: Instant,
+    counts: Arc<Counts>,
+    /// The command before, and where it is counted: mostly it is the same.
+    last: Option<(&'static Spec, usize)>,
 }
 
 impl Done {
-    fn new() -> Done {
+    fn new(counts: Arc<Counts>) -> Done {
         Done {
             commands: 0,
             errors: 0,
             began: Instant::now(),
+            counts,
+            last: None,
         }
     }
 
-    fn command(&mut self, reply: &Reply, arguments: Arguments<'_>, session: &Session) {
+    fn command(
+        &mut self,
+        spec: Option<&'static Spec>,
+        reply: &Reply,
+        arguments: Arguments<'_>,
+        session: &Session,
+    ) {
+        let is_error = matches!(reply, Reply::Error(_));
         self.commands += 1;
-        self.errors += u64::from(matches!(reply, Reply::Error(_)));
+        self.errors += u64::from(is_error);
         let now = Instant::now();
         let took = now - std::mem::replace(&mut self.began, now);
+        if let Some(spec) = spec {
+            let place = match self.last {
+                Some((last, place)) if std::ptr::eq(last, spec) => place,
+                _ => place(spec),
+            };
+            self.last = Some((spec, place));
+            self.counts.observe(place, took, is_error);
+        }
         let is_secret =
             |name: &[u8]| name.eq_ignore_ascii_case(b"auth") || name.eq_ignore_ascii_case(b"hello");
         let slow = &session.server.slow;

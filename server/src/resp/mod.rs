@@ -27,3 +27,8 @@ pub use frame::{Arguments, Parser, ProtocolError};
 pub use labels::Labels;
 pub use reply::{Protocol, Reply, Writer};
 pub use session::{Peer, Server, Session};
+
+/// The names of all commands, by their places.
+pub(crate) fn command_names() -> Vec<&'static str> {
+    command::table().iter().map(|spec| spec.name).collect()
+}

@@ -327,6 +327,8 @@ impl Session {
             peer: Some(self.client.peer.remote),
             key: login.map(|login| login.identity.name()),
             what,
+            request: None,
+            entity: None,
             outcome,
         });
     }

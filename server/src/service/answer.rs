@@ -219,6 +219,16 @@ pub struct Status {
     pub staged_bytes: u64,
     /// End of the log.
     pub log_offset: u64,
+    /// The log's segments on disk.
+    pub log_bytes: u64,
+    /// The online store on disk.
+    pub store_bytes: u64,
+    /// Redis keys that are no entity's.
+    pub plain_keys: u64,
+    /// Requests that wait for the log at the moment.
+    pub waiting: u64,
+    /// Answers that wait to be written to the serving log.
+    pub answers_waiting: u64,
     /// Events accepted since start.
     pub events_accepted: u64,
     /// Of these, copies.

@@ -56,6 +56,12 @@ pub struct AuditEntry<'a> {
     pub key: Option<&'a str>,
     /// What: a route, commands with their numbers.
     pub what: &'a str,
+    /// Id of the HTTP request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<&'a str>,
+    /// Keyed hash of the entity that was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity: Option<&'a str>,
     /// What came of it: `ok`, a status, a reason.
     pub outcome: &'a str,
 }

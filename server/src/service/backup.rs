@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use granary_storage::back_up;
+use granary_storage::{BackupMade, back_up, note_backup};
 use serde::{Deserialize, Serialize};
 
 use super::Service;
@@ -55,6 +55,13 @@ impl Service {
         inner.store.copy_to(&copy.0)?;
         let until = self.close_segment()?;
         let manifest = back_up(&inner.data, &copy.0, until, to, inner.wall.now().0)?;
+        note_backup(
+            &inner.data,
+            &BackupMade {
+                file: to.to_owned(),
+                created: manifest.created,
+            },
+        )?;
         Ok(BackupReport {
             files: manifest.files.len() as u64,
             bytes: manifest.bytes(),

@@ -175,6 +175,7 @@ impl Service {
             log_until: self.log_end(),
             embedder: self.inner.embedder.clone(),
             bad_rows: &BadRows::strict(),
+            erased: &self.inner.erased(),
             known: &KnownFiles::default(),
             memory: usize::MAX,
             progress: &|_| {},

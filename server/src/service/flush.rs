@@ -65,6 +65,7 @@ impl Inner {
         if self.store.is_clean() {
             return Ok(());
         }
+        let _in = tracing::info_span!("flush", bytes = self.store.staged_bytes()).entered();
         // Under the writer's lock no event is between the log and its row.
         let flush = {
             let _writer = lock(&self.writer);

@@ -9,6 +9,7 @@ mod cell; // JSON values by the registry's types
 mod check; // the fields of a row -> an event that may be logged
 mod clock; // where "now" comes from
 mod definition; // the registry in force
+mod erase; // an entity and all that there is of it, gone
 mod error; // why a use case was refused
 mod features; // reading features
 mod flush; // changed rows to disk, in the background
@@ -38,6 +39,7 @@ pub use backup::BackupReport;
 pub use cell::{of_json, of_text, shown};
 pub use check::{Checked, Fault, Gate};
 pub use clock::WallClock;
+pub use erase::{ErasureReport, Finished, RowsOf};
 pub use error::ServiceError;
 pub use features::{ReadMemory, Reader, Shown};
 pub use flush::Flusher;
@@ -59,7 +61,7 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use granary_pipelines::text::Embedder;
 use granary_registry::{EventTime, Span};
-use granary_storage::{DataDir, Log, OnlineStore, ServerLock, View};
+use granary_storage::{DataDir, Log, OnlineStore, ServerLock, Tombstones, View};
 
 use self::definition::Definition;
 use self::generation::Generation;
@@ -109,6 +111,12 @@ struct Inner {
     pushing: Mutex<()>,
     /// Held while the log must keep what the online store has by now.
     keeping_log: Mutex<()>,
+    /// Who was erased, as the file says.
+    erased: RwLock<Arc<Tombstones>>,
+    /// Held while places of tails are kept.
+    keeping_origins: Mutex<()>,
+    /// Held while skipped rows are written down.
+    skipping: Mutex<()>,
     /// None for a service without a server.
     rebuilder: OnceLock<Rebuilder>,
 }

@@ -9,6 +9,7 @@ use granary_pipelines::text::{Embedder, HashedNgrams};
 use granary_registry::{EventTime, Registry, Span};
 use granary_storage::{
     DataDir, Kind, Log, LogOptions, LogReader, Offset, OnlineOptions, OnlineStore, Replayed,
+    Tombstones,
 };
 
 use super::access::Access;
@@ -121,9 +122,13 @@ impl Service {
             sampler: OnceLock::new(),
             pushing: Mutex::new(()),
             keeping_log: Mutex::new(()),
+            erased: RwLock::new(Arc::new(Tombstones::read(&data)?)),
+            keeping_origins: Mutex::new(()),
+            skipping: Mutex::new(()),
             rebuilder: OnceLock::new(),
             data,
         };
+        inner.remove_erased_rows(flushed)?;
         inner.replay(flushed)?;
         let service = Service {
             inner: Arc::new(inner),
@@ -162,8 +167,8 @@ impl Inner {
         let streamed = catch_up(
             &generation.serving,
             &log,
-            flushed.max(log.first()?),
-            end,
+            (flushed.max(log.first()?), end),
+            &self.erased(),
             &mut rows,
         )?;
         if let Some(newest) = streamed.newest {

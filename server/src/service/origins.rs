@@ -5,15 +5,16 @@
 //! the places behind lines that were no events. Whoever drops segments writes it first.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 
 use granary_pipelines::{FileMark, Origin, newest_origins};
 use granary_storage::{LogReader, Offset, read_if_there, write_atomic};
 use serde::{Deserialize, Serialize};
 
-use super::Service;
 use super::error::ServiceError;
+use super::group_commit::lock;
+use super::{Inner, Service};
 
 /// The newest origin of every tail, by its name.
 pub type Origins = BTreeMap<Arc<str>, Origin>;
@@ -40,26 +41,17 @@ impl Service {
     /// one of them.
     pub fn origins(&self) -> Result<Origins, ServiceError> {
         let log = LogReader::open(self.inner.data.log());
-        let (mut origins, from) = self.checkpoint()?;
-        newest_origins(&log, from.max(log.first()?), self.log_end(), &mut origins)?;
+        let end = self.log_end();
+        let (mut origins, from) = self.inner.checkpoint(end)?;
+        newest_origins(&log, from.max(log.first()?), end, &mut origins)?;
         Ok(origins)
     }
 
     /// Writes the checkpoint. All that the tails have read must be in `origins`.
     pub fn keep_origins(&self, origins: &Origins) -> Result<Offset, ServiceError> {
+        let _alone = lock(&self.inner.keeping_origins);
         let log_offset = self.log_end();
-        let place = |(tail, origin): (&Arc<str>, &Origin)| {
-            let (file, next) = (origin.file, origin.next);
-            (tail.clone(), Place { file, next })
-        };
-        let checkpoint = Checkpoint {
-            format: FORMAT,
-            log_offset: log_offset.0,
-            tails: origins.iter().map(place).collect(),
-        };
-        let bytes = serde_json::to_vec_pretty(&checkpoint)
-            .map_err(|error| ServiceError::Internal(error.to_string()))?;
-        write_atomic(&self.inner.data.tails(), &bytes)?;
+        self.inner.write_origins(origins, log_offset)?;
         Ok(log_offset)
     }
 
@@ -75,8 +67,43 @@ impl Service {
         self.log_end()
     }
 
-    fn checkpoint(&self) -> Result<(Origins, Offset), ServiceError> {
-        let path = self.inner.data.tails();
+    /// While it is held no skipped rows go away.
+    pub fn skipping(&self) -> MutexGuard<'_, ()> {
+        lock(&self.inner.skipping)
+    }
+}
+
+impl Inner {
+    /// Writes the checkpoint by what the log has before an offset, for whoever is about to take
+    /// records out of it.
+    pub(super) fn keep_origins_until(&self, until: Offset) -> Result<(), ServiceError> {
+        let _alone = lock(&self.keeping_origins);
+        let log = LogReader::open(self.data.log());
+        let (mut origins, from) = self.checkpoint(until)?;
+        newest_origins(&log, from.max(log.first()?), until, &mut origins)?;
+        if origins.is_empty() {
+            return Ok(());
+        }
+        self.write_origins(&origins, until)
+    }
+
+    fn write_origins(&self, origins: &Origins, log_offset: Offset) -> Result<(), ServiceError> {
+        let place = |(tail, origin): (&Arc<str>, &Origin)| {
+            let (file, next) = (origin.file, origin.next);
+            (tail.clone(), Place { file, next })
+        };
+        let checkpoint = Checkpoint {
+            format: FORMAT,
+            log_offset: log_offset.0,
+            tails: origins.iter().map(place).collect(),
+        };
+        let bytes = serde_json::to_vec_pretty(&checkpoint)
+            .map_err(|error| ServiceError::Internal(error.to_string()))?;
+        Ok(write_atomic(&self.data.tails(), &bytes)?)
+    }
+
+    fn checkpoint(&self, log_end: Offset) -> Result<(Origins, Offset), ServiceError> {
+        let path = self.data.tails();
         let Some(bytes) = read_if_there(&path)? else {
             return Ok((Origins::new(), Offset(0)));
         };
@@ -92,7 +119,7 @@ impl Service {
             let format = checkpoint.format;
             return Err(broken(format!("it has format {format}, known is {FORMAT}")));
         }
-        if checkpoint.log_offset > self.log_end().0 {
+        if checkpoint.log_offset > log_end.0 {
             // Of a log that is no longer here, as after a restore of an older one.
             return Ok((Origins::new(), Offset(0)));
         }

@@ -53,6 +53,7 @@ impl Service {
             return Err(ServiceError::Busy("another push is running".to_owned()));
         };
         let started = Instant::now();
+        let _in = tracing::info_span!("push").entered();
         let definition = Arc::new(Definition::parse(&request.registry)?);
         let entity = served_entity(&definition.registry)?;
         let versions = self.newest_versions(&definition.registry, &entity)?;
@@ -71,7 +72,14 @@ impl Service {
         }
         let mut loader = self.inner.store.begin_generation()?;
         let generation = Generation::open(loader.number(), meta, &self.inner.embedder)?;
-        push::load(&generation.serving, &versions, &mut loader, progress)?;
+        let erased = self.inner.erased();
+        push::load(
+            &generation.serving,
+            &versions,
+            &erased,
+            &mut loader,
+            progress,
+        )?;
 
         let from = versions
             .iter()
@@ -85,8 +93,8 @@ impl Service {
         let mut caught_up = catch_up(
             &generation.serving,
             &log,
-            from.max(log.first()?),
-            reached,
+            (from.max(log.first()?), reached),
+            &erased,
             &mut rows,
         )?;
         // So that little is left to do while ingest waits.
@@ -97,8 +105,8 @@ impl Service {
         caught_up.add(catch_up(
             &generation.serving,
             &log,
-            reached,
-            end,
+            (reached, end),
+            &erased,
             &mut rows,
         )?);
         let newest = caught_up.newest.map(EventTime).max(generation.watermark());

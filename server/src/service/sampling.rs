@@ -56,12 +56,16 @@ pub(super) struct Sampler {
     share: u64,
     answers: AtomicU64,
     queue: SyncSender<Message>,
+    /// Answers handed over.
+    sent: AtomicU64,
     written: AtomicU64,
     dropped: AtomicU64,
 }
 
 enum Message {
     Answer(Box<ServedRow>),
+    /// Begin another file, and tell when that is done.
+    EndFile(mpsc::Sender<()>),
     Stop,
 }
 
@@ -72,8 +76,17 @@ impl Sampler {
         number.wrapping_mul(self.share) % WHOLE < self.share
     }
 
+    /// Has the answers so far in files that are not written any more.
+    pub(super) fn end_file(&self) {
+        let (tell, told) = mpsc::channel();
+        if self.queue.send(Message::EndFile(tell)).is_ok() {
+            let _ = told.recv(); // an error if the thread ended, and its file with it
+        }
+    }
+
     fn send(&self, answer: ServedRow) {
         let sent = self.queue.try_send(Message::Answer(Box::new(answer)));
+        self.sent.fetch_add(1, Ordering::Relaxed);
         if sent.is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -113,6 +126,14 @@ impl Service {
         })
     }
 
+    /// Answers handed over that are neither written nor dropped yet.
+    pub(super) fn samples_waiting(&self) -> u64 {
+        let sent = self.inner.sampler.get();
+        let sent = sent.map_or(0, |sampler| sampler.sent.load(Ordering::Relaxed));
+        let (written, dropped) = self.sampled();
+        sent.saturating_sub(written + dropped)
+    }
+
     /// Answers written to the serving log, and those dropped.
     pub(super) fn sampled(&self) -> (u64, u64) {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -141,6 +162,7 @@ impl ServingLogThread {
             share,
             answers: AtomicU64::new(0),
             queue,
+            sent: AtomicU64::new(0),
             written: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         };
@@ -182,12 +204,20 @@ fn write(service: &Service, mut log: LineLog, answers: &Receiver<Message>) {
         let waiting = std::iter::once(first).chain(answers.try_iter());
         let (mut taken, mut outcome) = (0, Ok(()));
         for message in waiting.take(QUEUE) {
-            let Message::Answer(answer) = message else {
-                stopped = true;
-                break;
-            };
-            outcome = outcome.and_then(|()| log.append(&answer.to_line()));
-            taken += 1;
+            match message {
+                Message::Answer(answer) => {
+                    outcome = outcome.and_then(|()| log.append(&answer.to_line()));
+                    taken += 1;
+                }
+                Message::EndFile(tell) => {
+                    outcome = outcome.and_then(|()| log.end_file());
+                    let _ = tell.send(());
+                }
+                Message::Stop => {
+                    stopped = true;
+                    break;
+                }
+            }
         }
         match outcome.and_then(|()| log.flush()) {
             Ok(()) => {
@@ -219,6 +249,7 @@ mod tests {
                 share: (share * WHOLE as f64).round() as u64,
                 answers: AtomicU64::new(0),
                 queue,
+                sent: AtomicU64::new(0),
                 written: AtomicU64::new(0),
                 dropped: AtomicU64::new(0),
             };

@@ -65,6 +65,12 @@ impl Provenance {
 }
 
 impl ServedRow {
+    /// Whose answer a line is.
+    pub(super) fn key_of(line: &str) -> Option<String> {
+        let line: Line = serde_json::from_str(line).ok()?;
+        Some(line.key)
+    }
+
     /// Its line, without the line break. Floats are written so that they read back exactly.
     pub fn to_line(&self) -> String {
         let features = self.row.features.iter();

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use granary_pipelines::ServedGroup;
 use granary_registry::EventTime;
 
 use super::answer::{Catalog, CatalogFeatures, GroupStatus, ModelStatus, Status};
 use super::error::ServiceError;
 use super::generation::{Generation, LoadedVersion};
+use super::group_commit::lock;
 use super::{Inner, Service};
 
 impl Service {
@@ -29,6 +31,11 @@ impl Service {
             now: generation.as_ref().map(|_| now),
             staged_bytes: inner.store.staged_bytes() as u64,
             log_offset: self.log_end().0,
+            log_bytes: inner.log.bytes().unwrap_or(0),
+            store_bytes: inner.store.path().metadata().map_or(0, |file| file.len()),
+            plain_keys: self.turn().len(),
+            waiting: lock(&inner.waiting).len() as u64,
+            answers_waiting: self.samples_waiting(),
             events_accepted: load(&inner.counters.accepted),
             events_duplicate: load(&inner.counters.duplicates),
             events_late: load(&inner.counters.late),
@@ -89,10 +96,16 @@ fn group_status(
     now: EventTime,
 ) -> GroupStatus {
     let group = generation.serving.registry.group(&version.group);
-    // Live events move a group's watermark on; the data clock is one past the newest of all.
+    // Live events move a group's watermark on.
     let is_live = group.and_then(|group| generation.serving.registry.source(&group.source));
     let is_live = is_live.is_some_and(|source| source.event_time.is_some());
-    let watermark = version.watermark.filter(|_| is_live);
+    let served = generation
+        .serving
+        .groups
+        .iter()
+        .find(|served| served.fold.name == version.group);
+    let newest = served.and_then(ServedGroup::newest);
+    let watermark = version.watermark.max(newest).filter(|_| is_live);
     let age = watermark.map(|watermark| now.0.saturating_sub(watermark).max(0));
     let freshness = inner
         .definition()

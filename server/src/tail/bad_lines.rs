@@ -1,14 +1,13 @@
 //! Lines that are no events: written down with their place and reason, and told once a burst.
 //! Called by `tail`, before it goes on behind them.
 
-use std::fs::File;
 use std::io::Write;
 
 use granary_storage::DataDir;
 use serde::Serialize;
 
 use super::lines::Refusal;
-use crate::service::ServiceError;
+use crate::service::{Service, ServiceError};
 
 /// The side file, within the directory of skipped rows.
 const FILE: &str = "tails.jsonl";
@@ -18,7 +17,8 @@ const SHOWN: usize = 64 << 10;
 
 /// The bad lines of all tails.
 pub(super) struct BadLines {
-    file: File,
+    service: Service,
+    data: DataDir,
     pending: Vec<u8>,
 }
 
@@ -45,9 +45,11 @@ struct SideLine<'a> {
 }
 
 impl BadLines {
-    pub(super) fn open(data: &DataDir) -> granary_storage::Result<BadLines> {
+    pub(super) fn open(service: &Service, data: &DataDir) -> granary_storage::Result<BadLines> {
+        data.bad_rows_log(FILE)?;
         Ok(BadLines {
-            file: data.bad_rows_log(FILE)?,
+            service: service.clone(),
+            data: data.clone(),
             pending: Vec::new(),
         })
     }
@@ -74,11 +76,14 @@ impl BadLines {
         if self.pending.is_empty() {
             return Ok(());
         }
+        let alone = self.service.skipping();
+        // Opened anew: an erasure may have put another file in the place of the one before.
+        let mut file = self.data.bad_rows_log(FILE)?;
         // One write, so that a crash leaves at most the last line unfinished.
-        let written = self.file.write_all(&self.pending);
-        written
-            .and_then(|()| self.file.sync_data())
-            .map_err(failed)?;
+        let written = file.write_all(&self.pending);
+        written.and_then(|()| file.sync_data()).map_err(failed)?;
+        drop(alone);
+
         self.forget();
         Ok(())
     }

@@ -109,7 +109,7 @@ impl Tails {
         Ok(Tails {
             service: service.clone(),
             files,
-            bad: BadLines::open(data)?,
+            bad: BadLines::open(service, data)?,
             kept: None,
             unkept: false,
             origins,

@@ -5,6 +5,7 @@
 //! each time; one with a name gets a version, `<name>/<version>/`, that stays as it is. The
 //! manifest carries the hash of its data, so data and manifest are told to belong together.
 
+mod leave_out; // rewrites sets without some entities
 mod writer; // a set under construction
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ const KIND: &str = "training set";
 /// Names of the files of a version.
 const DATA: &str = "dataset.parquet";
 const MANIFEST: &str = "manifest.json";
+const NEXT_MANIFEST: &str = "manifest.next.json";
 
 /// Which training set: the one that is replaced each time, or a version of a named one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,12 +163,11 @@ impl Paths {
         })
     }
 
-    /// Of a version, whose manifest never waits.
     fn within(version: &Path) -> Paths {
         Paths {
             data: version.join(DATA),
             manifest: version.join(MANIFEST),
-            next: version.join(MANIFEST),
+            next: version.join(NEXT_MANIFEST),
         }
     }
 

@@ -6,6 +6,7 @@
 //! manifest names is removed by the next writer: never at once, because a reader may still
 //! hold the manifest before.
 
+mod leave_out; // rewrites parts without some entities
 mod keys; // entity keys by number
 mod manifest; // what counts
 mod reader; // reads a part
@@ -20,6 +21,7 @@ use std::fs;
 use std::path::PathBuf;
 
 pub use keys::EntityKeys;
+pub use leave_out::OutUntil;
 pub use manifest::{EventColumn, EventLogManifest, EventPart, Ingested, IngestedFrom, KeysFile};
 pub use reader::{PartPlan, PartReader, RowGroup};
 pub use writer::{PartKind, PartSchema, PartWriter};

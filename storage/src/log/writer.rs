@@ -284,6 +284,16 @@ impl Log {
         Ok(())
     }
 
+    /// How many bytes the segments take on disk.
+    pub fn bytes(&self) -> Result<u64> {
+        segments::bases(&self.directory)?
+            .into_iter()
+            .try_fold(0, |sum, base| {
+                let path = segments::path_of(&self.directory, base);
+                Ok(sum + SEGMENT_HEADER as u64 + segments::record_bytes(&path)?)
+            })
+    }
+
     /// Removes the closed segments that lie wholly below an offset; the current one stays.
     /// Returns how many were removed.
     pub fn drop_before(&self, offset: Offset) -> Result<usize> {

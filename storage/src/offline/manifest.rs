@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::log::Offset;
+use crate::publish::write_atomic;
 use crate::{Error, Result};
 
 const FORMAT: u32 = 2;
@@ -62,6 +63,9 @@ pub struct Manifest {
     pub duration_ms: u64,
     /// The text embedder used, if any.
     pub embedder: Option<String>,
+    /// How many tombstones it leaves out what they stand for.
+    #[serde(default)]
+    pub erasures: u64,
     /// Anything a reader should know, such as a count that became approximate.
     pub notes: Vec<String>,
 }
@@ -128,7 +132,7 @@ impl Manifest {
         self.format = FORMAT;
         let mut json = serde_json::to_vec_pretty(&self).map_err(Error::json(path))?;
         json.push(b'\n');
-        fs::write(path, json).map_err(Error::io("write", path))
+        write_atomic(path, &json)
     }
 }
 

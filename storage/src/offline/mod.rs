@@ -1,6 +1,7 @@
 //! Parquet feature groups, by versions. Called by builds, which write them, and by
 //! materialization, push and the command line, which read them.
 
+mod leave_out; // rewrites versions without some entities
 mod manifest; // what a version says of itself
 mod parquet_files; // how our Parquet files are written and read
 mod table; // a file whose columns are encoded in parallel
@@ -16,6 +17,8 @@ use crate::Result;
 use crate::directory::{BuilderLock, DataDir};
 use crate::versions::{Versions, versioned_names};
 
+pub use leave_out::IsOut;
+pub(crate) use leave_out::{filtered, kept};
 pub(crate) use manifest::check_format;
 pub use manifest::{ColumnStatistics, ExpectationOutcome, InputFile, Manifest};
 pub(crate) use parquet_files::{collect, read_batches};

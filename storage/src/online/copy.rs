@@ -1,15 +1,19 @@
 //! A copy of the online store in a file of its own, as of the last flush, while staging, flushing
-//! and loading go on. Called by backups.
+//! and loading go on. Called by backups, and by erasures, for which the copy takes the place of the
+//! file: redb keeps the bytes of what was removed until it needs their pages.
 
-use std::path::Path;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{Database, Durability, Key, ReadOnlyTable, ReadableTable, TableDefinition, Value};
 
 use super::store::{OnlineStore, builder};
 use super::tables::{GenerationTables, PLAIN, Redb, Snapshot, WAKING, redb_error, write_meta};
-use crate::Result;
 use crate::log::Offset;
+use crate::publish::sync_directory;
+use crate::{Error, Result};
 
 /// Entries written in one transaction.
 const CHUNK: usize = 100_000;
@@ -26,6 +30,27 @@ impl OnlineStore {
             .and_then(|database| copy(&snapshot, &database));
         copied.map_err(redb_error("copy to", path))?;
         Ok(Offset(snapshot.meta.log_offset))
+    }
+}
+
+impl OnlineStore {
+    /// Writes what redb has now into a new file in the place of the one that is there. No generation
+    /// may be on its way in.
+    pub fn rewrite(&self) -> Result<()> {
+        let mut unfinished = self.path.as_os_str().to_owned();
+        unfinished.push(".rewriting");
+        let unfinished = PathBuf::from(unfinished);
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::io("remove", &unfinished)(error));
+            }
+            _ => {}
+        }
+        let _moving = self.lock_moving();
+        self.copy_to(&unfinished)?;
+        fs::rename(&unfinished, &self.path).map_err(Error::io("rename", &unfinished))?;
+        self.path.parent().map_or(Ok(()), sync_directory)?;
+        self.go_over()
     }
 }
 

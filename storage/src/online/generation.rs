@@ -256,7 +256,7 @@ fn open_written<'a>(
 ) -> Result<&'a Written> {
     if written.is_none() {
         let open = || -> Redb<Written> {
-            let transaction = store.database.begin_read()?;
+            let (transaction, _open) = store.database.begin_read()?;
             let rows = transaction.open_table(names.rows())?;
             let vectors = transaction.open_table(names.vectors())?;
             Ok(Written { rows, vectors })

@@ -1,7 +1,8 @@
-//! redb after a failure of the disk: once a write or a sync has failed it answers nothing any more,
-//! reads included, until it is opened again. Called by whatever writes to it, when that fails.
+//! redb opened again behind its readers: after a failure of the disk, since once a write or a sync
+//! has failed it answers nothing any more, reads included; and when another file was put in the
+//! place of its own. Called by whatever writes to it, when that fails, and by `copy`.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, WriteTransaction};
 
@@ -15,54 +16,89 @@ type Opener = Box<dyn Fn() -> std::result::Result<Database, DatabaseError> + Sen
 
 /// A database that can be opened again.
 pub(super) struct Mortal {
+    database: RwLock<Arc<Open>>,
+    open: Opener,
+}
+
+/// A database for as long as anybody reads it.
+pub(super) struct Open {
     /// None while it cannot be opened.
     database: RwLock<Option<Database>>,
-    open: Opener,
 }
 
 impl Mortal {
     pub(super) fn new(database: Database, open: Opener) -> Mortal {
         Mortal {
-            database: RwLock::new(Some(database)),
+            database: RwLock::new(Open::of(database)),
             open,
         }
     }
 
     pub(super) fn begin_write(&self) -> Redb<WriteTransaction> {
-        match &*self.read() {
+        match &*self.opened().read() {
             Some(database) => Ok(database.begin_write()?),
             None => Err(redb::Error::PreviousIo),
         }
     }
 
-    pub(super) fn begin_read(&self) -> Redb<ReadTransaction> {
-        match &*self.read() {
-            Some(database) => Ok(database.begin_read()?),
-            None => Err(redb::Error::PreviousIo),
-        }
+    /// A transaction, and what keeps its file open.
+    pub(super) fn begin_read(&self) -> Redb<(ReadTransaction, Arc<Open>)> {
+        let open = self.opened();
+        let transaction = match &*open.read() {
+            Some(database) => database.begin_read()?,
+            None => return Err(redb::Error::PreviousIo),
+        };
+        Ok((transaction, open))
     }
 
     /// Whether it could be opened the last time.
     pub(super) fn is_alive(&self) -> bool {
-        self.read().is_some()
+        self.opened().read().is_some()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Option<Database>> {
-        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    fn opened(&self) -> Arc<Open> {
+        let database = self.database.read();
+        Arc::clone(&database.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Closes it, so that its file is free, and opens it again.
     fn revive(&self) -> std::result::Result<(), DatabaseError> {
-        let mut held = self
-            .database
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let opened = self.opened();
+        let mut held = opened.write();
         if let Some(dead) = held.take() {
             // What it could not write is lost to it; its last commit is on disk.
             let _ = dead.close();
         }
         *held = Some((self.open)()?);
         Ok(())
+    }
+
+    /// Opens what is in the place of its file now; readers go on with the file that was.
+    fn replace(&self) -> std::result::Result<(), DatabaseError> {
+        let new = Open::of((self.open)()?);
+        let mut held = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *held = new;
+        Ok(())
+    }
+}
+
+impl Open {
+    fn of(database: Database) -> Arc<Open> {
+        let database = RwLock::new(Some(database));
+        Arc::new(Open { database })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.database.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<Database>> {
+        self.database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,8 +120,17 @@ impl OnlineStore {
     }
 
     fn revive(&self) -> Result<Arc<Snapshot>> {
-        let revived = self.database.revive();
-        revived.map_err(|error| self.failed("open again", error.into()))?;
+        self.see_again(self.database.revive())
+    }
+
+    /// Goes on with what is in the place of the file now. The caller holds the right to move
+    /// layers, and what was there is what the last flush left.
+    pub(super) fn go_over(&self) -> Result<()> {
+        self.see_again(self.database.replace()).map(|_| ())
+    }
+
+    fn see_again(&self, opened: std::result::Result<(), DatabaseError>) -> Result<Arc<Snapshot>> {
+        opened.map_err(|error| self.failed("open again", error.into()))?;
         let snapshot = Arc::new(Snapshot::take(&self.database, &self.path)?);
         self.replace_stack(|stack| {
             let stack = Stack {

@@ -12,6 +12,7 @@
 //! load left.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use granary_registry::EventTime;
 use redb::{
@@ -20,7 +21,7 @@ use redb::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::revival::Mortal;
+use super::revival::{Mortal, Open};
 use crate::log::Offset;
 use crate::{Error, Result};
 
@@ -76,6 +77,7 @@ pub(super) struct Snapshot {
     pub(super) row_count: u64,
     pub(super) plain_count: u64,
     pub(super) waking_count: u64,
+    _open: Arc<Open>, // closed behind the tables
 }
 
 /// The names of a generation's tables.
@@ -122,14 +124,14 @@ impl GenerationTables {
 impl Snapshot {
     /// The newest state of redb.
     pub(super) fn take(database: &Mortal, path: &Path) -> Result<Snapshot> {
-        let transaction = database.begin_read().map_err(redb_error("read", path))?;
+        let (transaction, open) = database.begin_read().map_err(redb_error("read", path))?;
         let meta = transaction
             .open_table(META)
             .map_err(redb::Error::from)
             .and_then(|table| Ok(stored_state(&table)?))
             .map_err(redb_error("read", path))?;
         let meta = decode_meta(meta.as_deref(), path)?;
-        Snapshot::open(&transaction, meta, path).map_err(redb_error("read", path))
+        Snapshot::open(&transaction, open, meta, path).map_err(redb_error("read", path))
     }
 
     /// What is served, if anything.
@@ -143,7 +145,12 @@ impl Snapshot {
         })
     }
 
-    fn open(transaction: &ReadTransaction, meta: Meta, path: &Path) -> Redb<Snapshot> {
+    fn open(
+        transaction: &ReadTransaction,
+        open: Arc<Open>,
+        meta: Meta,
+        path: &Path,
+    ) -> Redb<Snapshot> {
         let names = GenerationTables::of(meta.generation);
         let (mut rows, mut vectors, mut row_count) = (None, None, 0);
         if meta.generation > 0 {
@@ -167,6 +174,7 @@ impl Snapshot {
             row_count,
             plain_count,
             waking_count,
+            _open: open,
         })
     }
 }

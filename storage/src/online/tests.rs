@@ -563,3 +563,58 @@ fn a_second_opening_of_the_file_is_told_so_and_other_files_are_refused() {
         Err(Error::Online { .. })
     ));
 }
+
+#[test]
+fn nothing_of_a_removed_row_is_in_a_rewritten_file_and_readers_go_on() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("online.redb");
+    let store = OnlineStore::open(&path, OPTIONS).unwrap();
+    let plain = PlainKeys::new();
+    let mut loader = store.begin_generation().unwrap();
+    let secret = b"the row of somebody who leaves";
+    let gone = (&b"a"[..], &secret[..], None);
+    let rows = [gone, (&b"b"[..], &b"stays"[..], Some(&b"v"[..]))];
+    loader.insert_sorted(rows).unwrap();
+    loader
+        .publish(Offset(1), EventTime(5), b"meta", || Ok(()))
+        .unwrap();
+    plain.set(&store, b"k", Some(b"plain"));
+    let has_secret = || {
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(secret.len()).any(|window| window == secret)
+    };
+    let before = store.view();
+    store.stage_removal(1, b"a").unwrap();
+    store
+        .begin_flush(Offset(2), EventTime(5))
+        .commit(|| Ok(()))
+        .unwrap();
+    assert!(has_secret(), "redb keeps freed pages, or this test is none");
+    store.rewrite().unwrap();
+    assert!(!has_secret());
+    let held = before.full_row(b"b").unwrap().unwrap();
+    assert_eq!(
+        (&*held.row, &*held.vectors.unwrap()),
+        (&b"stays"[..], &b"v"[..])
+    );
+    store.stage(1, b"c", b"new", None).unwrap();
+    store
+        .begin_flush(Offset(3), EventTime(6))
+        .commit(|| Ok(()))
+        .unwrap();
+    let check = |store: &OnlineStore| {
+        let view = store.view();
+        assert!(view.row(b"a").unwrap().is_none());
+        let row = view.full_row(b"b").unwrap().unwrap();
+        assert_eq!(
+            (&*row.row, &*row.vectors.unwrap()),
+            (&b"stays"[..], &b"v"[..])
+        );
+        assert_eq!(&*view.row(b"c").unwrap().unwrap(), b"new");
+        assert_eq!((view.len(), view.log_offset()), (2, Offset(3)));
+        assert_eq!(plain.get(store, b"k").as_deref(), Some(&b"plain"[..]));
+    };
+    check(&store);
+    drop((before, store));
+    check(&OnlineStore::open(&path, OPTIONS).unwrap());
+}

@@ -13,7 +13,6 @@ use granary_storage::{DatasetWriter, InputFile, OfflineStore, Written};
 use serde_json::json;
 
 use super::recipe::{Recipe, RowsFrom, steps};
-use crate::cli::context::Context;
 use crate::cli::show;
 
 /// A set on disk, not published yet.
@@ -127,12 +126,12 @@ impl Made {
     /// Everything needed to make the same set again.
     pub(super) fn manifest(
         &self,
-        context: &Context,
+        job: &Job<'_>,
         recipe: &Recipe,
         inputs: &[InputFile],
         inputs_fingerprint: &str,
     ) -> anyhow::Result<serde_json::Value> {
-        let registry = &context.registry;
+        let registry = job.registry;
         let service = service(registry, &recipe.service)?;
         let label = recipe.label(registry);
         let fingerprint = |(group, name): &(String, Arc<str>)| {
@@ -155,7 +154,7 @@ impl Made {
             "label_column": label.map(|label| &label.column),
             "features": service.features.iter().map(|(group, name)| format!("{group}:{name}")).collect::<Vec<_>>(),
             "feature_fingerprints": features,
-            "offline_versions": offline_versions(context, service)?,
+            "offline_versions": offline_versions(job, service)?,
             "registry_fingerprint": registry.fingerprint().to_string(),
             "inputs_fingerprint": inputs_fingerprint,
             "inputs": inputs,
@@ -163,6 +162,7 @@ impl Made {
             "embedder": recipe.embedder,
             "imputation": self.fills.iter().map(fill).collect::<Vec<_>>(),
             "granary": env!("CARGO_PKG_VERSION"),
+            "erasures": job.erased.len(),
             "recipe": recipe,
         }))
     }
@@ -170,10 +170,10 @@ impl Made {
 
 /// The current version of each group of the service that was built.
 fn offline_versions(
-    context: &Context,
+    job: &Job<'_>,
     service: &FeatureService,
 ) -> anyhow::Result<BTreeMap<String, String>> {
-    let store = OfflineStore::new(&context.data);
+    let store = OfflineStore::new(job.data);
     let mut versions = BTreeMap::new();
     for (group, _) in &service.features {
         if let Some(version) = store.current(group)? {

@@ -138,7 +138,7 @@ pub(super) fn materialize(
     let until = context.close_log()?;
     let bar = Bar::new("materialize");
     let follow = |progress: Progress<'_>| bar.follow(progress);
-    let job = context.job(until, &bad_rows, &follow);
+    let job = context.job(until, &bad_rows, &follow)?;
     let recipe = recipe(context, &job, service, rows, args.bad_rows, until)?;
     let held = check_dataset(&context.data, &name);
     // What is damaged can be made anew.
@@ -168,7 +168,7 @@ pub(super) fn materialize(
         Some(name) => DatasetWriter::version(&context.data, lock, name, schema),
         None => DatasetWriter::replace(&context.data, lock, &name, schema),
     })?;
-    let manifest = made.manifest(context, &recipe, &inputs, &fingerprint)?;
+    let manifest = made.manifest(&job, &recipe, &inputs, &fingerprint)?;
     let (rows, left_out) = (made.written.rows, made.left_out);
     let mut detail = made.describe();
     let published = made.written.publish(manifest)?;

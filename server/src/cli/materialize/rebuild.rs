@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail};
 use granary_pipelines::{Progress, materialize};
 use granary_registry::Registry;
-use granary_storage::{DataDir, DatasetName, DatasetWriter, Envelope, InputFile, read_manifest};
+use granary_storage::{
+    DataDir, Dataset, DatasetName, DatasetWriter, Envelope, InputFile, read_manifest,
+};
 
 use super::make::make;
 use super::recipe::{LogPart, Recipe, log_part};
@@ -36,13 +38,17 @@ pub(super) fn rebuild(common: &Common, name: &str) -> anyhow::Result<Stage> {
     check_log(context, &name, recipe.log)?;
     let bar = Bar::new("materialize");
     let follow = |progress: Progress<'_>| bar.follow(progress);
-    let job = context.job(recipe.log.until, &bad_rows, &follow);
+    let job = context.job(recipe.log.until, &bad_rows, &follow)?;
     if recipe.embedder != job.embedder.id() {
         bail!(
             "cannot rebuild `{name}`: it was made with the embedder {}, here is {}",
             recipe.embedder,
             job.embedder.id()
         );
+    }
+    let known = Dataset::erasures(&held.dataset);
+    if known != job.erased.len() as u64 {
+        bail!("cannot rebuild `{name}`: entities were erased since it was made; materialize anew");
     }
     let inputs = inputs_of(&held)?;
     let is_gone = |input: &&InputFile| !context.data.root().join(&input.path).exists();

@@ -243,6 +243,18 @@ pub(super) fn table() -> &'static [&'static Spec] {
     &TABLE
 }
 
+/// The place of each row in the table, by where it lies in memory.
+static PLACES: LazyLock<HashMap<usize, usize, FixedState>> = LazyLock::new(|| {
+    let rows = TABLE.iter().map(|&spec| std::ptr::from_ref(spec).addr());
+    rows.zip(0..).collect()
+});
+
+/// The place of a row in the table, by which its command is counted.
+pub(super) fn place(spec: &'static Spec) -> usize {
+    let place = PLACES.get(&std::ptr::from_ref(spec).addr());
+    place.copied().unwrap_or_default()
+}
+
 /// The longest name, and a hash that costs little for it.
 type Name = [u8; 16];
 static BY_NAME: LazyLock<HashMap<Name, &'static Spec, FixedState>> = LazyLock::new(|| {

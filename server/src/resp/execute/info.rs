@@ -4,7 +4,7 @@
 use std::fmt::{self, Write};
 
 use super::connection::REDIS_VERSION;
-use crate::monitor::Memory;
+use crate::monitor::{CommandCount, Memory};
 use crate::resp::Server;
 use crate::service::Status;
 
@@ -19,24 +19,30 @@ pub(super) struct Facts<'a> {
 
 type Section = fn(&Facts<'_>, &mut String) -> fmt::Result;
 
-const SECTIONS: [(&str, &str, Section); 8] = [
+/// The section that must be asked for.
+const COMMANDS: &str = "commandstats";
+
+const SECTIONS: [(&str, &str, Section); 9] = [
     ("server", "Server", server),
     ("clients", "Clients", clients),
     ("memory", "Memory", memory),
     ("persistence", "Persistence", persistence),
     ("stats", "Stats", stats),
     ("replication", "Replication", replication),
+    (COMMANDS, "Commandstats", commands),
     ("granary", "Granary", granary),
     ("keyspace", "Keyspace", keyspace),
 ];
 
 /// The named sections, or all; a name that is not known adds nothing, as in Redis.
 pub(super) fn text(facts: &Facts<'_>, wanted: &[String]) -> String {
-    let all = |name: &String| matches!(name.as_str(), "all" | "default" | "everything");
-    let all = wanted.is_empty() || wanted.iter().any(all);
+    let all = |name: &String| matches!(name.as_str(), "all" | "everything");
+    let all = wanted.iter().any(all);
+    let usual = all || wanted.is_empty() || wanted.iter().any(|name| name == "default");
     let mut out = String::with_capacity(2048);
     for (name, title, section) in SECTIONS {
-        if all || wanted.iter().any(|wanted| wanted == name) {
+        if if name == COMMANDS { all } else { usual } || wanted.iter().any(|wanted| wanted == name)
+        {
             if !out.is_empty() {
                 out.push_str("\r\n");
             }
@@ -124,6 +130,24 @@ fn replication(_: &Facts<'_>, out: &mut String) -> fmt::Result {
     write!(out, "role:master\r\nconnected_slaves:0\r\n")
 }
 
+fn commands(facts: &Facts<'_>, out: &mut String) -> fmt::Result {
+    for counted in facts.server.metrics.commands.counted() {
+        let CommandCount {
+            name,
+            calls,
+            errors,
+            took,
+        } = counted;
+        let micros = took.as_nanos() as f64 / 1e3;
+        let (all, each) = (micros.round() as u64, micros / calls as f64);
+        write!(
+            out,
+            "cmdstat_{name}:calls={calls},usec={all},usec_per_call={each:.2},rejected_calls=0,failed_calls={errors}\r\n"
+        )?;
+    }
+    Ok(())
+}
+
 fn granary(facts: &Facts<'_>, out: &mut String) -> fmt::Result {
     let status = facts.status;
     write!(out, "ready:{}\r\n", u8::from(status.ready))?;
@@ -186,7 +210,7 @@ mod tests {
             text(&facts, &["everything".to_owned()])
                 .matches("# ")
                 .count(),
-            8
+            9
         );
     }
 }
