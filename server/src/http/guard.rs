@@ -11,7 +11,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::error::ApiError;
-use super::trace::RequestId;
 use crate::service::access::{Denied, Identity, Role, Sight};
 use crate::service::{Act, AuditEntry, Catalog, Service};
 
@@ -54,8 +53,8 @@ pub(super) fn check(request: &ServiceRequest, need: Need) -> Result<(), ApiError
     Ok(allowed?)
 }
 
-/// Writes down what was done or refused by a request that asked for this.
-pub(super) fn audit(request: &HttpRequest, need: Need, status: StatusCode) {
+/// Writes down what was done or refused by a request of this id that asked for this.
+pub(super) fn audit(request: &HttpRequest, id: &str, need: Need, status: StatusCode) {
     let is_refused = matches!(status.as_u16(), 401 | 403 | 429);
     let act = match need {
         _ if is_refused => Act::Denied,
@@ -77,7 +76,7 @@ pub(super) fn audit(request: &HttpRequest, need: Need, status: StatusCode) {
         peer: request.peer_addr(),
         key: asker.map(|Asker(identity)| identity.name()),
         what: &format!("{} {}", request.method(), asked(request)),
-        request: extensions.get::<RequestId>().map(RequestId::as_str),
+        request: Some(id),
         entity: extensions.get::<Erased>().map(|Erased(hash)| hash.as_str()),
         outcome: status.as_str(),
     });

@@ -220,7 +220,7 @@ fn counted(
                 };
                 let took = started.elapsed();
                 route.observe(answer.status().as_u16(), took);
-                guard::audit(answer.request(), need, answer.status());
+                guard::audit(answer.request(), traced.id(), need, answer.status());
                 traced.answered(&mut answer, took);
                 Ok(answer)
             };

@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use actix_web::HttpMessage;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use tracing::Span;
@@ -23,22 +22,11 @@ pub(super) struct Traced {
     pub(super) span: Span,
 }
 
-/// The id of a request, kept with it.
-#[derive(Clone)]
-pub(super) struct RequestId(HeaderValue);
-
-impl RequestId {
-    pub(super) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-}
-
 impl Traced {
     /// Of a request for this route.
     pub(super) fn of(request: &ServiceRequest, route: &str) -> Traced {
         let given = request.headers().get(REQUEST_ID).filter(|id| is_id(id));
         let id = given.cloned().unwrap_or_else(new_id);
-        request.extensions_mut().insert(RequestId(id.clone()));
         let method = request.method().as_str();
         let span = tracing::info_span!(
             "request",
@@ -52,6 +40,11 @@ impl Traced {
         #[cfg(feature = "otel")]
         crate::telemetry::continue_trace(&span, request.headers());
         Traced { id, span }
+    }
+
+    /// The request's id.
+    pub(super) fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
     }
 
     /// Puts the id into the answer, and tells how it went.
