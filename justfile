@@ -46,9 +46,9 @@ peers-analytics *flags:
     target/peers/python/bin/pip install -q -r bench/peers/analytics/requirements.txt
     cd bench/peers/analytics && ../../../target/peers/python/bin/python run.py {{flags}}
 
-# granary beside Redis: see bench/peers/online/README.md
+# granary beside Redis, Valkey, Feast, FastAPI and bare actix: see bench/peers/online/README.md
 peers-online *flags:
-    cargo build --release
+    cargo build --release -p granary-server -p granary-bench --bins
     python3 -m venv target/peers/online-python
     target/peers/online-python/bin/pip install -q -r bench/peers/online/requirements.txt
     cd bench/peers/online && ../../../target/peers/online-python/bin/python run.py {{flags}}

@@ -35,16 +35,27 @@ def table(data: Path) -> pa.Table:
     """All groups' current values, side by side; 40 features and the key."""
     joined = None
     for group in ("profile", "activity", "reviews"):
-        home = data / "offline_store" / group
-        version = (home / "CURRENT").read_text().strip()
-        held = pq.read_table(home / version / "features.parquet")
+        held = pq.read_table(features_of(data, group))
         joined = held if joined is None else joined.join(held, "user_id")
     joined = joined.select([name for name in joined.column_names if name not in LEFT_OUT])
-    columns = [column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column for column in joined.columns]
-    joined = pa.table(dict(zip(joined.column_names, columns)))
+    profile = set(pq.read_schema(features_of(data, "profile")).names)
+    columns = {}
+    for name, column in zip(joined.column_names, joined.columns):
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(pa.string())
+        if pa.types.is_integer(column.type) and name not in profile:
+            column = column.fill_null(0)  # whoever has no events has a count of none
+        columns[name] = column
+    joined = pa.table(columns)
     now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
     stamps = pa.array([now] * len(joined), pa.timestamp("us", "UTC"))
     return joined.append_column("event_timestamp", stamps)
+
+
+def features_of(data: Path, group: str) -> Path:
+    """The current version's file."""
+    home = data / "offline_store" / group
+    return home / (home / "CURRENT").read_text().strip() / "features.parquet"
 
 
 def repository(home: Path, data: Path, online: dict) -> list[str]:
@@ -82,6 +93,7 @@ def feast(home: Path, *arguments: str) -> None:
 def serve(name: str, home: Path, scratch: Path) -> Server:
     command = [str(Path(sys.executable).with_name("feast")), "-c", str(home), "serve"]
     command += ["--host", "127.0.0.1", "--port", "{port}", "--no-access-log", "--workers", "2"]
+    command += ["--max-requests", "100000000"]  # else a worker ends in the midst of a run
     return Server(name, command, scratch / f"{home.name}.log", FEAST_USAGE="False").wait_http("/health")
 
 
@@ -118,9 +130,7 @@ def run(options, scratch: Path, plot: dict) -> None:
 def named(data: Path, names: list[str]) -> list[str]:
     groups = {}
     for group in ("profile", "activity", "reviews"):
-        home = data / "offline_store" / group
-        version = (home / "CURRENT").read_text().strip()
-        groups |= {name: group for name in pq.read_schema(home / version / "features.parquet").names}
+        groups |= {name: group for name in pq.read_schema(features_of(data, group)).names}
     return [f"{groups[name]}:{name}" for name in names]
 
 

@@ -2,6 +2,7 @@
 handler. Closed loops by `wrk`, open loops at a fixed rate."""
 
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,20 +51,25 @@ def rows(options, scratch: Path, plot: dict) -> None:
         ports = {"granary": ours.http_port, **{peer.name: peer.port for peer in peers[2:]}}
         script = load.GET.format(entities=1, users=options.users, seed=7, path="/features/")
         print(f"\n### `GET /features/{{id}}`, 42 fields, {len(body):,} bytes\n")
-        print("| | connections | requests/s | of bare actix | p50 | p99 |\n|---|---|---|---|---|---|")
-        for connections in (1, 16):
-            found = closed(ports, script, connections, options)
-            for name, held in found.items():
-                share = held["rate"] / found["bare actix"]["rate"]
-                print(
-                    f"| {name} | {connections} | {held['rate']:,.0f} | {share:.0%} "
-                    f"| {held['50%']:.2f} ms | {held['99%']:.2f} ms |",
-                    flush=True,
-                )
+        told_closed(options, ports, script)
         told_open(options, plot, ports, "GET /features/__rand__", 5_000)
     finally:
         for server in reversed(peers):
             server.stop()
+
+
+def told_closed(options, ports: dict[str, int], script: str) -> None:
+    """A table of what each answers as fast as it can."""
+    print("| | connections | requests/s | of bare actix | p50 | p99 |\n|---|---|---|---|---|---|")
+    for connections in (1, 16):
+        found = closed(ports, script, connections, options)
+        for name, held in found.items():
+            share = held["rate"] / found["bare actix"]["rate"]
+            print(
+                f"| {name} | {connections} | {held['rate']:,.0f} | {share:.0%} "
+                f"| {held['50%']:.2f} ms | {held['99%']:.2f} ms |",
+                flush=True,
+            )
 
 
 def told_open(options, plot: dict, ports: dict[str, int], request: str, rate: float) -> None:
@@ -91,8 +97,6 @@ def predictions(options, scratch: Path, plot: dict) -> None:
     """Over the shipped registry and its demo data, whose model it trains."""
     data = options.data.parent / "predict"
     if not (data / "models").exists():
-        import subprocess
-
         registry = str(ROOT / "registry.yaml")
         up = [options.granary, "up", "--no-serve", "--users", "20000", "--data-dir", str(data)]
         subprocess.run([*up, "--registry", registry], check=True)
@@ -102,9 +106,7 @@ def predictions(options, scratch: Path, plot: dict) -> None:
         users = sorted(key.decode().removeprefix("user:") for key in ours.client.keys("user:*"))
         body = post(f"http://127.0.0.1:{ours.http_port}/predict", f'{{"user_id": "{users[0]}"}}')
         servers.append(bare(options, scratch, body))
-        model = get(f"http://127.0.0.1:{ours.http_port}/status").decode()
-        trees = model.split('"trees":')[1].split(",")[0] if '"trees":' in model else ""
-        print(f"\n### `POST /predict`, boosting{f' with {trees} trees' if trees else ''}\n")
+        print("\n### `POST /predict`, boosting\n")
         listed = ",".join(f'"{user}"' for user in users[:5000])
         script = (
             f"local users = {{{listed}}}\n"
@@ -113,16 +115,7 @@ def predictions(options, scratch: Path, plot: dict) -> None:
             "'{\"user_id\": \"' .. users[math.random(#users)] .. '\"}') end\n"
         )
         ports = {"granary": ours.http_port, "bare actix": servers[1].port}
-        print("| | connections | requests/s | of bare actix | p50 | p99 |\n|---|---|---|---|---|---|")
-        for connections in (1, 16):
-            found = closed(ports, script, connections, options)
-            for name, held in found.items():
-                share = held["rate"] / found["bare actix"]["rate"]
-                print(
-                    f"| {name} | {connections} | {held['rate']:,.0f} | {share:.0%} "
-                    f"| {held['50%']:.2f} ms | {held['99%']:.2f} ms |",
-                    flush=True,
-                )
+        told_closed(options, ports, script)
         told_open(options, plot, ports, f'POST /predict {{"user_id": "{users[1]}"}}', 5_000)
     finally:
         for server in reversed(servers):

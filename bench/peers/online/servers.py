@@ -50,7 +50,7 @@ class Server:
         return self.wait(self.client.ping)
 
     def wait_http(self, path: str) -> "Server":
-        return self.wait(lambda: get(f"http://127.0.0.1:{self.port}{path}"))
+        return self.wait(lambda: get(f"http://127.0.0.1:{self.port}{path}") is not None)
 
     def pids(self) -> list[int]:
         """Of the process and all below it."""

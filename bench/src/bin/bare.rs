@@ -24,7 +24,8 @@ fn main() -> std::io::Result<()> {
     actix_web::rt::System::new().block_on(
         HttpServer::new(move || {
             let body = body.clone();
-            let answer = move || {
+            // A body that nobody takes would end the connection.
+            let answer = move |_: web::Bytes| {
                 let body = body.clone();
                 async move {
                     HttpResponse::Ok()

@@ -1,6 +1,7 @@
 //! `GET /features/{user_id}`, one feature of it, and `POST /features` for many. Called by
 //! `routes`.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -14,10 +15,16 @@ use super::input::{
     BODY_LIMIT, BODY_ROOM, Fields, MAX_ROWS, instant, key, key_name, parameter, position,
     positions, query,
 };
-use super::json::{ok, write_list, write_refusal, write_row};
+use super::json::{ok, write_head, write_list, write_refusal, write_row, write_value};
+use super::names::Names;
 use super::schema;
 use crate::service::access::Sight;
-use crate::service::{Catalog, FeatureRow, Lookup, Service, ServiceError};
+use crate::service::{Catalog, FeatureRow, Lookup, Reader, Service, ServiceError};
+
+thread_local! {
+    /// Those of the catalog that this thread answered with last.
+    static NAMES: RefCell<Names> = RefCell::default();
+}
 
 /// An answer with this many rows takes long enough to be worth another thread.
 const INLINE_ROWS: usize = 256;
@@ -142,14 +149,18 @@ async fn answer(
     features: Option<Vec<usize>>,
     as_of: Option<EventTime>,
 ) -> Result<HttpResponse, ApiError> {
-    let row = if as_of.is_none() {
-        service.features(Lookup {
+    if as_of.is_none() {
+        let mut out = Vec::with_capacity(ROW_SIZE);
+        let lookup = Lookup {
             key: &entity,
             features: features.as_deref(),
             generation: catalog.generation,
             as_of,
-        })?
-    } else {
+        };
+        service.reading(|reader| newest(reader, lookup, &mut out))?;
+        return Ok(ok(out));
+    }
+    let row = {
         // An instant in the past may have to be computed from the log.
         let service = service.clone();
         let generation = catalog.generation;
@@ -167,6 +178,36 @@ async fn answer(
     let mut out = Vec::with_capacity(ROW_SIZE);
     write_row(&mut out, key_name(catalog), &row);
     Ok(ok(out))
+}
+
+/// Writes the newest state of an entity's features, looked at where they lie.
+fn newest(
+    reader: &mut Reader<'_>,
+    lookup: Lookup<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ServiceError> {
+    let Lookup { key, features, .. } = lookup;
+    if features.is_some() {
+        reader.is_of(lookup.generation)?;
+    }
+    NAMES.with_borrow_mut(|names| {
+        names.renew(reader.catalog());
+        let shown = reader.show(key, features, |shown| {
+            write_head(out, names.key(), key, shown.as_of());
+            out.push(b'{');
+            let mut is_first = true;
+            shown.each(|at, value| {
+                if !std::mem::take(&mut is_first) {
+                    out.push(b',');
+                }
+                out.extend_from_slice(names.get(at));
+                write_value(out, value);
+            })?;
+            out.extend_from_slice(b"}}");
+            Ok(())
+        })?;
+        shown.ok_or_else(|| reader.unknown(key))
+    })
 }
 
 /// Runs what may take long on a thread of its own.

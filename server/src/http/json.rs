@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
-use granary_registry::{Value, ValueRef};
+use granary_registry::{EventTime, Value, ValueRef};
 
 use super::error::ApiError;
 use crate::resp::text::{write_display, write_float, write_vector};
@@ -13,18 +13,28 @@ use crate::service::{FeatureRow, Origin, Prediction};
 
 /// `{"user_id", "as_of", "features": {…}}`, and `"from": "log"` where that is so.
 pub(crate) fn write_row(out: &mut Vec<u8>, key: &str, row: &FeatureRow) {
-    out.push(b'{');
-    write_name(out, key);
-    write_string(out, &row.key);
-    out.extend_from_slice(b",\"as_of\":\"");
-    write_display(out, row.as_of);
-    out.push(b'"');
+    write_entity(out, key, &row.key, row.as_of);
     if row.from == Origin::Log {
         out.extend_from_slice(b",\"from\":\"log\"");
     }
     out.extend_from_slice(b",\"features\":");
     write_features(out, &row.features);
     out.push(b'}');
+}
+
+/// The same as far as the features.
+pub(super) fn write_head(out: &mut Vec<u8>, key: &str, entity: &str, as_of: EventTime) {
+    write_entity(out, key, entity, as_of);
+    out.extend_from_slice(b",\"features\":");
+}
+
+fn write_entity(out: &mut Vec<u8>, key: &str, entity: &str, as_of: EventTime) {
+    out.push(b'{');
+    write_name(out, key);
+    write_string(out, entity);
+    out.extend_from_slice(b",\"as_of\":\"");
+    write_display(out, as_of);
+    out.push(b'"');
 }
 
 /// `{"user_id", "probability", "decision", "threshold", "model", "version", "as_of",
@@ -122,7 +132,8 @@ pub(super) fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>) {
     }
 }
 
-fn write_name(out: &mut Vec<u8>, name: &str) {
+/// A name and a colon.
+pub(super) fn write_name(out: &mut Vec<u8>, name: &str) {
     write_string(out, name);
     out.push(b':');
 }

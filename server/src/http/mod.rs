@@ -14,6 +14,7 @@ mod openapi; // /openapi.json, /docs
 mod predict; // POST /predict
 mod status; // GET /status
 
+mod names; // names of features, ready to be written
 mod subjects; // columns of a table -> whom to predict for
 mod body; // the bytes of a body, within bounds
 mod input; // queries and bodies -> checked fields

@@ -1,6 +1,7 @@
 //! Reading features: of the stored states where they can answer, of the log where the
 //! instant lies before the entity's newest event.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use granary_pipelines::source::BadRows;
@@ -49,7 +50,26 @@ struct Stored {
     found: Found,
 }
 
+thread_local! {
+    /// For the reads of a thread that has no other, one after another.
+    static MEMORY: Cell<ReadMemory> = Cell::default();
+}
+
 impl Service {
+    /// Reads with the memory of this thread.
+    pub fn reading<T, E: From<ServiceError>>(
+        &self,
+        read: impl FnOnce(&mut Reader<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut memory = MEMORY.take();
+        let done = match self.reader(&mut memory) {
+            Ok(mut reader) => read(&mut reader),
+            Err(error) => Err(error.into()),
+        };
+        MEMORY.set(memory);
+        done
+    }
+
     /// Begins reads; `memory` serves the next ones too.
     pub fn reader<'s>(&'s self, memory: &'s mut ReadMemory) -> Result<Reader<'s>, ServiceError> {
         let sampling = self.sampling(); // before the view
@@ -66,7 +86,7 @@ impl Service {
 
     /// One entity's features. Microseconds, except for instants before its newest event.
     pub fn features(&self, lookup: Lookup<'_>) -> Result<FeatureRow, ServiceError> {
-        self.reader(&mut ReadMemory::default())?.row(lookup)
+        self.reading(|reader| reader.row(lookup))
     }
 
     /// Several entities' features from one view of the store; an unknown one is an error of
@@ -75,9 +95,7 @@ impl Service {
         &self,
         lookups: &[Lookup<'_>],
     ) -> Result<Vec<Result<FeatureRow, ServiceError>>, ServiceError> {
-        let mut memory = ReadMemory::default();
-        let mut reader = self.reader(&mut memory)?;
-        Ok(lookups.iter().map(|lookup| reader.row(*lookup)).collect())
+        self.reading(|reader| Ok(lookups.iter().map(|lookup| reader.row(*lookup)).collect()))
     }
 
     /// One entity's features at several instants, with what is needed to recompute them.
@@ -219,6 +237,21 @@ impl<'s> Reader<'s> {
         &self.generation.catalog
     }
 
+    /// Refuses features that were found in another generation than is read.
+    pub fn is_of(&self, generation: u64) -> Result<(), ServiceError> {
+        if generation == self.generation.number {
+            return Ok(());
+        }
+        Err(ServiceError::Busy(
+            "a push has just replaced what is served; ask again".to_owned(),
+        ))
+    }
+
+    /// The refusal of an entity that has no row.
+    pub fn unknown(&self, key: &str) -> ServiceError {
+        unknown(&self.generation, key)
+    }
+
     /// Goes on with what has been written since.
     pub fn refresh(&mut self) {
         let view = self.service.inner.store.view();
@@ -233,20 +266,16 @@ impl<'s> Reader<'s> {
     }
 
     /// Whose answers go elsewhere than to a client.
-    pub(super) fn unsampled(self) -> Reader<'s> {
-        Reader {
-            sampling: None,
-            ..self
-        }
+    pub(super) fn unsampled(&mut self) -> &mut Reader<'s> {
+        self.sampling = None;
+        self
     }
 
     /// One entity's features, copied.
     pub fn row(&mut self, lookup: Lookup<'_>) -> Result<FeatureRow, ServiceError> {
         let Lookup { key, as_of, .. } = lookup;
-        if lookup.features.is_some() && lookup.generation != self.generation.number {
-            return Err(ServiceError::Busy(
-                "a push has just replaced what is served; ask again".to_owned(),
-            ));
+        if lookup.features.is_some() {
+            self.is_of(lookup.generation)?;
         }
         let (generation, service) = (&self.generation, self.service);
         let ReadMemory {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Service;
 use super::answer::{Lookup, ModelShape, Prediction, Subject};
 use super::error::ServiceError;
-use super::features::{ReadMemory, Reader};
+use super::features::Reader;
 use super::generation::Generation;
 use super::group_commit::lock;
 
@@ -61,11 +61,12 @@ impl Service {
     ) -> Result<Vec<Result<Prediction, ServiceError>>, ServiceError> {
         let model = self.inner.model();
         let model = model.ok_or(ServiceError::NoModel)?;
-        let mut memory = ReadMemory::default();
-        let mut reader = self.reader(&mut memory)?.unsampled();
-        let places = model.places(reader.generation())?;
-        let predict = |subject| self.predict_one(&model, &mut reader, &places, subject);
-        Ok(subjects.iter().map(predict).collect())
+        self.reading(|reader| {
+            let reader = reader.unsampled();
+            let places = model.places(reader.generation())?;
+            let predict = |subject| self.predict_one(&model, reader, &places, subject);
+            Ok(subjects.iter().map(predict).collect())
+        })
     }
 
     /// What the serving model takes, if it fits what is served.

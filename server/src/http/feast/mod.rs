@@ -28,7 +28,7 @@ use super::guard;
 use super::input::{BODY_LIMIT, BODY_ROOM};
 use super::json::ok;
 use crate::monitor::Metrics;
-use crate::service::{ReadMemory, Service};
+use crate::service::Service;
 
 const ONLINE: &str = "/get-online-features";
 
@@ -82,9 +82,7 @@ async fn answer(
     let metrics = metrics.clone();
     let read = move || {
         let began = Instant::now();
-        let mut memory = ReadMemory::default();
-        let mut reader = service.reader(&mut memory)?;
-        let answer = Answer::read(&asked, &catalog, &mut reader)?;
+        let answer = service.reading(|reader| Answer::read(&asked, &catalog, reader))?;
         metrics.feast.online(asked.keys.len(), began.elapsed());
         answer.count(&asked, &catalog, &metrics.feast);
         Ok::<_, ApiError>(answer.into_json(&asked, &catalog))
